@@ -1,0 +1,31 @@
+//! The machines and the bytes of Quarry.
+//!
+//! Everything in this crate is a pure function of its inputs: no I/O, no clock, no threads, no async,
+//! no random numbers, no unsafe. Time comes in as [`time::Micros`]; randomness comes in as ids; what has to
+//! happen in the world goes out as effects. The node, the client and the simulator drive the same
+//! machines.
+//!
+//! A newcomer's route: [`chunk`] (what is sent and stored), [`frame`] and [`message`] (how it travels),
+//! [`batch`] (how it lies on disk), [`writer`] (how an append becomes committed), [`replica`] (what a node
+//! may answer), [`recovery`] (how a log changes hands) and [`record`] (what the register holds).
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod batch;
+pub mod bytesio;
+pub mod chunk;
+pub mod digest;
+pub mod frame;
+pub mod ids;
+pub mod limits;
+pub mod message;
+pub mod quorum;
+pub mod ranges;
+pub mod record;
+pub mod recovery;
+pub mod replica;
+pub mod snapshot;
+pub mod time;
+pub mod writer;

@@ -1,0 +1,364 @@
+//! Requests and replies. Chunks travel as [`crate::frame::FrameKind::Put`] and `Chunk` frames; everything else is a
+//! `Request` or `Reply` frame whose body is one of the enums here, as checked rkyv.
+#![allow(missing_docs, reason = "rkyv derives archived twins of the documented types below, undocumented")]
+
+use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
+use crate::limits::{
+    ADDRESS_BYTES_MAX, RANGES_PER_ANSWER_MAX, READ_BYTES_MAX, READ_CHUNKS_MAX, SEGMENTS_PER_REQUEST_MAX, SHARDS_MAX,
+    WINDOW_CHUNKS_MAX, ZONE_BYTES_MAX,
+};
+use alloc::string::String;
+use alloc::vec::Vec;
+use rkyv::{Archive, Deserialize, Serialize};
+
+/// What a client asks of a shard, puts apart.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum Request {
+    /// The first request on every connection: who is there? Answered with [`Reply::Hello`].
+    Hello {
+        /// The cluster the client means; a node of another cluster refuses.
+        cluster: String,
+    },
+    /// Refuse every epoch below `epoch` for `log`, for ever; then say what is held of `segments`. Answered with
+    /// [`Reply::Fenced`] once the fence, and every put accepted before it, is durable (P3).
+    Fence {
+        /// The log.
+        log: LogId,
+        /// The asker's epoch.
+        epoch: Epoch,
+        /// The segments to report on, at most [`SEGMENTS_PER_REQUEST_MAX`].
+        segments: Vec<SegmentId>,
+    },
+    /// Whether seqs `from..to` of a segment are held, so that "never" stays true. Only after a fence above the
+    /// segment's epoch. Answered with [`Reply::Frozen`].
+    Freeze {
+        /// The log.
+        log: LogId,
+        /// The asker's epoch.
+        epoch: Epoch,
+        /// The segment.
+        segment: SegmentId,
+        /// First seq.
+        from: ChunkSeq,
+        /// One past the last seq; at most [`WINDOW_CHUNKS_MAX`] + 1 seqs.
+        to: ChunkSeq,
+    },
+    /// What is held of `segments`, without fencing anybody. Answered with [`Reply::Inspected`].
+    Inspect {
+        /// The log.
+        log: LogId,
+        /// The segments to report on, at most [`SEGMENTS_PER_REQUEST_MAX`].
+        segments: Vec<SegmentId>,
+    },
+    /// Chunks from `from` upward, as `Chunk` frames in seq order, ended by [`Reply::ReadEnd`].
+    Read {
+        /// The log.
+        log: LogId,
+        /// The segment.
+        segment: SegmentId,
+        /// First seq.
+        from: ChunkSeq,
+        /// Most chunks wanted, 1 to [`READ_CHUNKS_MAX`].
+        chunks_max: u32,
+        /// Most payload bytes wanted (the first chunk comes whatever its size), 1 to [`READ_BYTES_MAX`].
+        bytes_max: u32,
+    },
+    /// Drop everything below `floor`. The register already says so (P12). Answered with [`Reply::Trimmed`].
+    Trim {
+        /// The log.
+        log: LogId,
+        /// The epoch in the record that the client read (P13).
+        word: Epoch,
+        /// The new floor.
+        floor: ChunkSeq,
+    },
+    /// Drop the whole log. The register holds its tombstone. Answered with [`Reply::Deleted`].
+    Delete {
+        /// The log.
+        log: LogId,
+        /// The epoch that wrote the tombstone.
+        epoch: Epoch,
+    },
+}
+
+/// What a shard says of a seq (P8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum Answer {
+    /// The chunk is stored here.
+    Have,
+    /// It was never stored here and, after a fence, never will be.
+    Never,
+    /// It lies below the log's floor.
+    Trimmed,
+    /// This replica cannot say.
+    Unknown,
+}
+
+/// The same answer for every seq in `from..to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Run {
+    /// First seq.
+    pub from: ChunkSeq,
+    /// One past the last seq.
+    pub to: ChunkSeq,
+    /// What holds for all of them.
+    pub answer: Answer,
+}
+
+/// What a replica holds of one segment.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct SegmentView {
+    /// The segment.
+    pub segment: SegmentId,
+    /// The highest watermark heard for this segment (P6); 0 if none.
+    pub watermark: ChunkSeq,
+    /// The largest seq held or known to be lost.
+    pub newest: Option<ChunkSeq>,
+    /// Runs without gaps from `max(watermark, newest + 1 - WINDOW_CHUNKS_MAX)` (or wherever the oldest
+    /// held seq lies above that) through `newest`. Without a fence, `Never` means "not now".
+    pub runs: Vec<Run>,
+}
+
+/// One shard, as a hello lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct ShardAddress {
+    /// The identity in force: the one that takes puts.
+    pub disk: DiskId,
+    /// Identities that only serve reads and *unknown* (P8).
+    pub retired: Vec<DiskId>,
+    /// The TCP port of this shard, on the host of the node's address.
+    pub port: u16,
+}
+
+/// Who a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// The cluster it was formatted for.
+    pub cluster: String,
+    /// The zone it was formatted for.
+    pub zone: String,
+    /// `host:port` at which clients reach its first shard.
+    pub advertise: String,
+    /// Every shard, in order: a log lives on shard `shard_of(log, shards.len())`.
+    pub shards: Vec<ShardAddress>,
+    /// Which of `shards` this connection reached.
+    pub shard: u16,
+}
+
+/// What a shard answers, chunks and plain "stored" apart.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum Reply {
+    /// To a hello.
+    Hello(NodeInfo),
+    /// To a fence.
+    Fenced {
+        /// The fence now in force: the asker's epoch.
+        fence: Epoch,
+        /// The floor this replica knows.
+        floor: ChunkSeq,
+        /// One view per segment asked for, in order.
+        segments: Vec<SegmentView>,
+    },
+    /// To a freeze: runs without gaps over the seqs asked for.
+    Frozen {
+        /// The runs.
+        runs: Vec<Run>,
+    },
+    /// To an inspect.
+    Inspected {
+        /// The fence in force.
+        fence: Epoch,
+        /// The floor this replica knows.
+        floor: ChunkSeq,
+        /// One view per segment asked for, in order.
+        segments: Vec<SegmentView>,
+    },
+    /// After the last chunk of a read.
+    ReadEnd {
+        /// The first seq that was not sent.
+        next: ChunkSeq,
+        /// What this replica says of `next`; `Have` if only a bound of the request ended the read.
+        answer: Answer,
+    },
+    /// The floor is durable here.
+    Trimmed {
+        /// The floor in force.
+        floor: ChunkSeq,
+    },
+    /// The deletion is durable here.
+    Deleted,
+    /// The request was refused; nothing was stored because of it.
+    Refused(Refusal),
+}
+
+/// Why a shard refused.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// A higher epoch holds the log.
+    #[error("fenced: epoch {by} holds the log")]
+    Fenced {
+        /// The fence.
+        by: Epoch,
+    },
+    /// The request names another disk (P4).
+    #[error("disk {named} is not here, this is {here}: the disk was replaced or re-formatted")]
+    WrongDisk {
+        /// The disk named in the request.
+        named: DiskId,
+        /// The identity in force here.
+        here: DiskId,
+    },
+    /// The request names an identity this shard has retired: it takes no puts under it.
+    #[error("disk identity {named} is retired, it serves reads only: open the log again to use {here}")]
+    Retired {
+        /// The identity named in the request.
+        named: DiskId,
+        /// The identity in force here.
+        here: DiskId,
+    },
+    /// Live data is above 85 % of the capacity (D7).
+    #[error("disk full: {live_bytes} of {capacity_bytes} usable bytes are live, puts resume at 80 %: trim logs or add capacity")]
+    Full {
+        /// Bytes that are live.
+        live_bytes: u64,
+        /// Bytes that could be.
+        capacity_bytes: u64,
+    },
+    /// The log was deleted.
+    #[error("log {log} was deleted at epoch {at}")]
+    LogDeleted {
+        /// The log.
+        log: LogId,
+        /// The epoch that deleted it.
+        at: Epoch,
+    },
+    /// The shard remembers as many logs as it can.
+    #[error("this shard remembers {max} logs, the most it can: add shards or nodes")]
+    TooManyLogs {
+        /// The bound.
+        max: u32,
+    },
+    /// The shard's disk failed; it acknowledges nothing until it is restarted (D6).
+    #[error("disk failed: {why}: replace the disk, or restart the node if it was a passing fault")]
+    DiskFailed {
+        /// What happened.
+        why: String,
+    },
+    /// Another chunk is stored, or on its way, under this name: the client is broken (P1).
+    #[error("another chunk is already stored as {segment}/{seq}: two writers used one epoch, or a writer changed a chunk")]
+    Different {
+        /// The segment.
+        segment: SegmentId,
+        /// The seq.
+        seq: ChunkSeq,
+    },
+    /// The request makes no sense.
+    #[error("bad request: {why}")]
+    BadRequest {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The node belongs to another cluster.
+    #[error("this node belongs to cluster {here:?}, not {asked:?}: check the store URL")]
+    WrongCluster {
+        /// The cluster asked for.
+        asked: String,
+        /// The node's cluster.
+        here: String,
+    },
+}
+
+/// Why a body is not a message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// The bytes do not verify as the message's layout.
+    #[error("message body of {bytes} bytes does not decode")]
+    Malformed {
+        /// Size of the body.
+        bytes: usize,
+    },
+    /// A field exceeds its bound.
+    #[error("{what} is {got}, the most is {max}")]
+    Bound {
+        /// The field.
+        what: &'static str,
+        /// Its value.
+        got: u64,
+        /// The bound.
+        max: u64,
+    },
+}
+
+fn bound(what: &'static str, got: u64, max: u64) -> Result<(), MessageError> {
+    if got <= max { Ok(()) } else { Err(MessageError::Bound { what, got, max }) }
+}
+
+impl Request {
+    /// The body of a `Request` frame.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        rkyv::to_bytes::<rkyv::rancor::Failure>(self).expect("a message of bounded size serializes").into_vec()
+    }
+
+    /// Reads and checks a body: layout first, then every bound.
+    pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
+        let request: Self = rkyv::from_bytes::<Self, rkyv::rancor::Failure>(body)
+            .map_err(|_| MessageError::Malformed { bytes: body.len() })?;
+        match &request {
+            Self::Hello { cluster } => bound("cluster name length", cluster.len() as u64, ZONE_BYTES_MAX as u64)?,
+            Self::Fence { segments, .. } | Self::Inspect { segments, .. } => {
+                bound("number of segments", segments.len() as u64, SEGMENTS_PER_REQUEST_MAX as u64)?;
+            }
+            Self::Freeze { from, to, .. } => {
+                bound("first seq of the freeze", from.0, to.0)?;
+                bound("seqs to freeze", to.0 - from.0, u64::from(WINDOW_CHUNKS_MAX) + 1)?;
+            }
+            Self::Read { chunks_max, bytes_max, .. } => {
+                bound("chunks to read", u64::from(*chunks_max), u64::from(READ_CHUNKS_MAX))?;
+                bound("bytes to read", u64::from(*bytes_max), u64::from(READ_BYTES_MAX))?;
+            }
+            Self::Trim { .. } | Self::Delete { .. } => {}
+        }
+        Ok(request)
+    }
+}
+
+impl Reply {
+    /// The body of a `Reply` frame.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        rkyv::to_bytes::<rkyv::rancor::Failure>(self).expect("a message of bounded size serializes").into_vec()
+    }
+
+    /// Reads and checks a body: layout first, then every bound.
+    pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
+        let reply: Self = rkyv::from_bytes::<Self, rkyv::rancor::Failure>(body)
+            .map_err(|_| MessageError::Malformed { bytes: body.len() })?;
+        match &reply {
+            Self::Hello(info) => {
+                bound("number of shards", info.shards.len() as u64, SHARDS_MAX as u64)?;
+                bound("shard index", u64::from(info.shard), (info.shards.len() as u64).saturating_sub(1))?;
+                bound("address length", info.advertise.len() as u64, ADDRESS_BYTES_MAX as u64)?;
+            }
+            Self::Fenced { segments, .. } | Self::Inspected { segments, .. } => {
+                bound("number of segments", segments.len() as u64, SEGMENTS_PER_REQUEST_MAX as u64)?;
+                for view in segments {
+                    bound("number of runs", view.runs.len() as u64, RANGES_PER_ANSWER_MAX as u64)?;
+                }
+            }
+            Self::Frozen { runs } => bound("number of runs", runs.len() as u64, RANGES_PER_ANSWER_MAX as u64)?,
+            Self::ReadEnd { .. } | Self::Trimmed { .. } | Self::Deleted | Self::Refused(_) => {}
+        }
+        Ok(reply)
+    }
+}
+
+/// Which of `shards` shards a log lives on. Part of the format: never changes.
+///
+/// # Panics
+/// If `shards` is 0.
+#[must_use]
+pub fn shard_of(log: LogId, shards: usize) -> usize {
+    assert!(shards > 0, "a node has at least one shard");
+    crc32c::crc32c(&log.0) as usize % shards
+}
