@@ -14,6 +14,11 @@ use serde::{Deserialize, Serialize};
 /// Version of the record's format. Before 1.0 there is exactly one.
 pub const RECORD_VERSION: u32 = 1;
 
+/// What a register gives with a record and wants back with a change to it: opaque, equal if and only if the
+/// record is. Every change compares the whole record as read (DESIGN 3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version(pub Vec<u8>);
+
 /// One record per log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,1 @@
+//! Reads: verified, hedged, along the chain of segments (P15).
