@@ -1,12 +1,32 @@
 //! The client library of Quarry: logs of chunks, replicated to a quorum.
 //!
-//! A newcomer's route, one append from caller to disk and back: [`link`] (how a replica is talked to),
-//! [`cluster`] (which replicas there are), [`register`] (what is known of a log as a whole), [`reader`] (how
-//! chunks come back, verified), [`store_url`] (how a store is named).
+//! A caller needs [`connect`], [`ChunkStore`] (the contract, with a picture) and [`LogWriter`].
+//!
+//! A newcomer's route through the code, one append from caller to disk and back: [`log_writer`] (what an append does),
+//! [`link`] (how a replica is talked to), [`cluster`] (which replicas there are), [`register`] (what is known of a log as
+//! a whole), [`reader`] (how chunks come back, verified), [`store_url`] (how a store is named).
 #![forbid(unsafe_code)]
 
+pub mod capabilities;
+pub mod chunk_store;
 pub mod cluster;
+mod connect;
+pub mod error;
+pub mod inspection;
 pub mod link;
+pub mod log_writer;
 pub mod reader;
 pub mod register;
 pub mod store_url;
+
+pub use capabilities::{Capabilities, LatencyClass};
+pub use chunk_store::{
+    ChunkStore, ChunkStream, CreateMode, Deleted, OpenOptions, Opened, ReadChunk, ReadOptions, ReadRange,
+    RecoveryReport, Tail,
+};
+pub use connect::connect;
+pub use error::{
+    AppendError, ConnectError, DeleteError, Fate, InspectError, ListError, OpenError, ReadError, TailError, TrimError,
+};
+pub use inspection::Inspection;
+pub use log_writer::{LogWriter, PendingAppend, Receipt};

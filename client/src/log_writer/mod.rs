@@ -1,0 +1,115 @@
+//! The one writer of a log: hands out seqs, keeps a window of appends in flight, and says what became of each.
+//!
+//! ```text
+//!  append ─► room? ─► machine (behind a lock) ─► puts to every replica's link
+//!    │                   ▲        │
+//!    ▼                   │        ▼
+//!  PendingAppend ◄── committed  task: what the links report, and time
+//! ```
+//! An append goes from its caller to the links without a task in between: the only wakeups of a committed append are the
+//! links', the task's when the quorum answers, and the caller's.
+
+mod pending;
+mod shared;
+
+pub use pending::{PendingAppend, Receipt};
+
+use crate::error::AppendError;
+use bytes::Bytes;
+use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
+use shared::Shared;
+use std::fmt;
+use std::sync::Arc;
+
+/// The one writer of a log, until another open takes the log over; from [`crate::ChunkStore::open`].
+///
+/// May be shared between tasks by reference or in an `Arc`; seqs are handed out in the order in which the appends got
+/// room, which is the order of the calls.
+///
+/// Dropping the writer ends it: it takes no more appends, but those already made go on until each is settled, and their
+/// [`PendingAppend`]s resolve as usual. It does not give the log up to anybody; the next open takes it over all the same.
+/// If the runtime is shut down first, appends in flight are of unknown fate.
+pub struct LogWriter {
+    shared: Arc<Shared>,
+}
+
+impl LogWriter {
+    /// The log's name.
+    pub fn name(&self) -> &str {
+        self.shared.name()
+    }
+
+    /// The log's identity.
+    pub fn log(&self) -> LogId {
+        self.shared.log()
+    }
+
+    /// This writer's epoch.
+    pub fn epoch(&self) -> Epoch {
+        self.shared.segment().epoch
+    }
+
+    /// The segment it writes.
+    pub fn segment(&self) -> SegmentId {
+        self.shared.segment()
+    }
+
+    /// What the next append will get, if the writer is still good.
+    pub fn next_seq(&self) -> ChunkSeq {
+        self.shared.next_seq()
+    }
+
+    /// The first seq that is not committed, as far as this writer has been acknowledged.
+    pub fn tail(&self) -> ChunkSeq {
+        self.shared.tail()
+    }
+
+    /// Appends a chunk. Waits until the window has room for it, then hands out its seq, sends it to every replica and
+    /// returns; the append is committed when the returned future resolves.
+    ///
+    /// Dropping this future before it resolves appends nothing. The payload is not copied; it is held until every replica
+    /// has it or has been left behind.
+    pub async fn append(&self, payload: Bytes) -> Result<PendingAppend, AppendError> {
+        self.shared.append(payload).await
+    }
+
+    /// Appends a chunk if the window has room for it now and no other append is waiting for room; else fails with
+    /// [`AppendError::NoRoom`].
+    pub fn try_append(&self, payload: Bytes) -> Result<PendingAppend, AppendError> {
+        self.shared.try_append(payload)
+    }
+
+    /// Waits until everything appended before this call is settled. Returns the tail, or why one of these appends failed.
+    pub async fn flush(&self) -> Result<ChunkSeq, AppendError> {
+        self.shared.flush().await
+    }
+
+    /// Takes no more appends, flushes, and ends the writer. The log stays as it is until the next open.
+    pub async fn close(self) -> Result<ChunkSeq, AppendError> {
+        self.shared.flush().await
+    }
+
+    /// Waits until this writer is finished, and says why: it was fenced, lost its quorum, or the log was deleted. An idle
+    /// writer is told nothing by the replicas, so it finds out with its next append.
+    pub async fn stopped(&self) -> AppendError {
+        self.shared.stopped().await
+    }
+}
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl fmt::Debug for LogWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogWriter")
+            .field("name", &self.name())
+            .field("log", &self.log())
+            .field("segment", &self.segment())
+            .field("next_seq", &self.next_seq())
+            .field("tail", &self.tail())
+            .finish_non_exhaustive()
+    }
+}
