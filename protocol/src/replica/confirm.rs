@@ -1,0 +1,131 @@
+//! What becomes durable, in order, and the answers that waited for it. Nothing else moves a log's durable state.
+
+use super::durable::Durable;
+use super::{InFlight, Replica, ReplicaEffect, ToStore, Waiting};
+use crate::ids::{ChunkSeq, LogId, SegmentId};
+use crate::limits::LOSSES_PER_SHARD_MAX;
+use crate::message::{Refusal, Reply};
+use crate::snapshot::{LogRecord, LossRecord, Record};
+use alloc::string::String;
+
+impl Replica {
+    pub(super) fn confirm(&mut self, through: u64) {
+        if self.failed.is_some() {
+            // D6: a disk that failed is not believed when it says "stored" later.
+            return;
+        }
+        assert!(through <= self.ordered, "confirmed through {through}, ordered only {}", self.ordered);
+        while self.stored < through {
+            self.stored += 1;
+            match self.in_flight.pop_front().expect("one entry per order that is not durable") {
+                InFlight::Chunk { log, segment, seq } => self.confirm_chunk(log, segment, seq),
+                InFlight::Record(record) => self.confirm_record(&record),
+                InFlight::Loss => {}
+            }
+            for waiting in self.waiting.remove(&self.stored).unwrap_or_default() {
+                self.answer(waiting, self.stored);
+            }
+        }
+    }
+
+    fn confirm_chunk(&mut self, log: LogId, segment: SegmentId, seq: ChunkSeq) {
+        let known = self.logs.get_mut(&log).expect("a log is never forgotten");
+        known.durable.fence = known.durable.fence.max(segment.epoch);
+        let segment = known.segments.get_mut(&segment).expect("a segment with a chunk on its way is kept");
+        let pending = segment.pending.remove(&seq);
+        assert!(
+            pending.is_some_and(|p| p.order == self.stored),
+            "{seq}: order {} stored, pending is {pending:?}",
+            self.stored
+        );
+        assert!(seq >= known.durable.floor, "{seq} was taken although it lies below floor {}", known.durable.floor);
+        segment.held.insert(seq, seq.next());
+        segment.lost.remove(seq, seq.next());
+    }
+
+    fn confirm_record(&mut self, record: &LogRecord) {
+        let log = record.log;
+        let known = self.logs.get_mut(&log).expect("a log is never forgotten");
+        let before = known.durable;
+        known.durable.merge(record);
+        if known.durable.deleted > before.deleted {
+            known.segments.clear();
+            self.effects.push_back(ReplicaEffect::Free { log, below: None });
+        } else if known.durable.floor > before.floor {
+            known.drop_below_floor();
+            self.effects.push_back(ReplicaEffect::Free { log, below: Some(known.durable.floor) });
+        }
+    }
+
+    /// Lets `waiting` be answered as soon as everything through `order` is durable.
+    pub(super) fn wait(&mut self, order: u64, waiting: Waiting) {
+        if order <= self.stored {
+            self.answer(waiting, order);
+        } else {
+            self.waiting.entry(order).or_default().push(waiting);
+        }
+    }
+
+    fn answer(&mut self, waiting: Waiting, order: u64) {
+        let stored = self.stored;
+        let (to, reply) = match waiting {
+            Waiting::Put { to } => {
+                return self
+                    .effects
+                    .push_back(ReplicaEffect::PutStored { to, proof: Durable::by_order(order, stored) });
+            }
+            Waiting::PutBelowFloor { to, log, seq } => {
+                let proof = Durable::by_floor(seq, self.logs[&log].durable.floor);
+                return self.effects.push_back(ReplicaEffect::PutStored { to, proof });
+            }
+            Waiting::Fence { to, log, epoch, segments, absent } => (to, self.fenced(log, epoch, &segments, absent)),
+            Waiting::Trim { to, log } => (to, Ok(Reply::Trimmed { floor: self.durable_floor(log) })),
+            Waiting::Delete { to } => (to, Ok(Reply::Deleted)),
+        };
+        let reply = reply.unwrap_or_else(Reply::Refused);
+        self.effects.push_back(ReplicaEffect::Reply { to, reply });
+    }
+
+    fn durable_floor(&self, log: LogId) -> ChunkSeq {
+        self.logs.get(&log).map_or(ChunkSeq(0), |known| known.durable.floor)
+    }
+
+    /// D6: what is lost is unknown from now on, and recorded so that it stays unknown.
+    pub(super) fn lose(&mut self, log: LogId, segment: SegmentId, from: ChunkSeq, to: ChunkSeq) {
+        let Some(known) = self.logs.get_mut(&log) else { return };
+        let from = from.max(known.durable.floor);
+        if known.is_deleted() || from >= to {
+            return;
+        }
+        let lossy = known.segments.entry(segment).or_default();
+        lossy.held.remove(from, to);
+        lossy.lost.insert(from, to);
+        if self.failed.is_some() {
+            return;
+        }
+        let record = LossRecord { log, segment, from, to };
+        self.store(ToStore::Control(Record::Loss(record)), InFlight::Loss);
+        let losses = self.losses().count();
+        if losses > LOSSES_PER_SHARD_MAX {
+            self.fail(alloc::format!(
+                "{losses} ranges of chunks are unreadable, the most that is tracked is {LOSSES_PER_SHARD_MAX}"
+            ));
+        }
+    }
+
+    /// D6: nothing is acknowledged any more, and whoever waits is told.
+    pub(super) fn fail(&mut self, why: String) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.failed = Some(why.clone());
+        for waiting in core::mem::take(&mut self.waiting).into_values().flatten() {
+            let (Waiting::Put { to }
+            | Waiting::PutBelowFloor { to, .. }
+            | Waiting::Fence { to, .. }
+            | Waiting::Trim { to, .. }
+            | Waiting::Delete { to }) = waiting;
+            self.refuse(to, Refusal::DiskFailed { why: why.clone() });
+        }
+    }
+}
