@@ -1,1 +1,13 @@
-//! To be written.
+//! The storage node of Quarry.
+//!
+//! ```text
+//!   sockets ── io::net ──► shard (pure) ──► store (pure) ──► io::disk ── chunk files
+//!                 ▲            │ replica: what may be answered
+//!                 └────────────┘ effects: replies, "stored", reads
+//! ```
+//! One shard is one thread with one glommio executor, its own port, logs, index, files and buffers; nothing is shared.
+//! [`shard`] and [`store`] decide and never touch the world; [`io`] touches the world and decides nothing. [`control`]
+//! runs on a Tokio thread of its own and asks shards through a mailbox.
+
+pub mod io;
+mod layout;
