@@ -11,3 +11,4 @@
 
 pub mod io;
 mod layout;
+pub mod store;

@@ -245,15 +245,12 @@ fn first_page<'a>(
     })
 }
 
-fn entries(
-    log: LogId,
-    segment: SegmentId,
-    number: u64,
-    page: &Page,
-) -> impl Iterator<Item = (ChunkKey, Place)> + '_ {
-    page.entries.iter().enumerate().filter(|(_, place)| !place.is_none()).map(move |(at, &place)| {
-        (ChunkKey { log, segment, seq: ChunkSeq(number * PAGE_CHUNKS + at as u64) }, place)
-    })
+fn entries(log: LogId, segment: SegmentId, number: u64, page: &Page) -> impl Iterator<Item = (ChunkKey, Place)> + '_ {
+    page.entries
+        .iter()
+        .enumerate()
+        .filter(|(_, place)| !place.is_none())
+        .map(move |(at, &place)| (ChunkKey { log, segment, seq: ChunkSeq(number * PAGE_CHUNKS + at as u64) }, place))
 }
 
 #[cfg(test)]

@@ -70,7 +70,8 @@ impl Replayed {
     /// If not exactly one identity is in force.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        let (retired, current): (Vec<_>, Vec<_>) = self.identities.iter().partition(|identity| identity.retired);
+        let (retired, current): (Vec<_>, Vec<IdentityRecord>) =
+            self.identities.iter().partition(|identity| identity.retired);
         assert!(current.len() == 1, "{} identities are in force instead of one", current.len());
         Identity { current: current[0].disk, retired: retired.iter().map(|identity| identity.disk).collect() }
     }
