@@ -106,23 +106,20 @@ impl core::fmt::Display for Troubles<'_> {
     }
 }
 
-/// Why a replica was left behind.
+/// Why a replica was left behind: more committed chunks would have to be kept for it than the bound allows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LeftBehindReason {
-    /// More committed chunks would have to be kept for it than the bound allows.
-    #[error(
-        "{chunks} committed chunks of {bytes} bytes waited for it, the bound is {chunks_max} chunks and {bytes_max} bytes; {trouble}"
-    )]
-    Lag {
-        /// Chunks kept.
-        chunks: u64,
-        /// Payload bytes kept.
-        bytes: u64,
-        /// The bound in chunks.
-        chunks_max: u32,
-        /// The bound in bytes.
-        bytes_max: u64,
-        /// The last thing known to be wrong with it.
-        trouble: String,
-    },
+#[error(
+    "{chunks} committed chunks of {bytes} bytes waited for it, the bound is {chunks_max} chunks and {bytes_max} bytes; {trouble}"
+)]
+pub struct LeftBehindReason {
+    /// Chunks kept.
+    pub chunks: u64,
+    /// Payload bytes kept.
+    pub bytes: u64,
+    /// The bound in chunks.
+    pub chunks_max: u32,
+    /// The bound in bytes.
+    pub bytes_max: u64,
+    /// The last thing known to be wrong with it.
+    pub trouble: String,
 }
