@@ -1,1 +1,18 @@
-//! To be written.
+//! Workloads, device baseline and report of `quarry bench`, and the local cluster they run on.
+//!
+//! One measurement alternates three parts on files prepared before the first of them: (a) the raw [`device`], (b) a
+//! [`loopback`] round trip, (c) quorum [`append`]s. Figures are [`ratios`] of (c) to what (a) and (b) make possible on
+//! this very machine, round by round; absolute figures of different machines say little about each other.
+
+pub mod append;
+pub mod device;
+pub mod environment;
+pub mod latencies;
+pub mod local_cluster;
+pub mod loopback;
+pub mod measured;
+pub mod noise;
+mod pacer;
+pub mod ratios;
+pub mod report;
+pub mod rounds;

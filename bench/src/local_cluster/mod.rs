@@ -1,0 +1,115 @@
+//! A cluster of real node processes on this machine, for `quarry dev`, the demo and the benchmark.
+//!
+//! Everything lies in one directory: `node-1` and so on (data), `node-1.log` (what the node says), `node-1.listen` (its
+//! address, kept from run to run) and `register`. Nodes die with this process: each asks the kernel to be killed when its
+//! parent thread ends, so a cluster must be started on a thread that lives as long as it (the main one, under `block_on`).
+
+mod node;
+#[cfg(test)]
+mod tests;
+
+pub use node::{LocalNode, NodeError};
+
+use futures::future::{join_all, select_all};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+/// Which cluster to start.
+#[derive(Clone, Debug)]
+pub struct LocalClusterPlan {
+    /// The `quarry` binary.
+    pub binary: PathBuf,
+    /// Where everything lies; made if missing. A directory that holds a cluster already is started again.
+    pub dir: PathBuf,
+    /// How many nodes, each in a zone of its own.
+    pub nodes: usize,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Further arguments of `quarry format`.
+    pub format_arguments: Vec<String>,
+    /// Further arguments of `quarry start`.
+    pub start_arguments: Vec<String>,
+}
+
+/// Running nodes. Dropping it kills them; [`LocalCluster::stop`] stops them cleanly.
+#[derive(Debug)]
+pub struct LocalCluster {
+    nodes: Vec<LocalNode>,
+    cluster: String,
+    dir: PathBuf,
+}
+
+impl LocalCluster {
+    /// Formats what is not formatted yet, starts every node and waits until all serve.
+    pub async fn start(plan: LocalClusterPlan) -> Result<Self, NodeError> {
+        let dir = make_directory(&plan.dir)?;
+        make_directory(&dir.join("register"))?;
+        let mut nodes: Vec<_> = (1..=plan.nodes).map(|number| LocalNode::new(number, &dir, &plan)).collect();
+        for started in join_all(nodes.iter_mut().map(LocalNode::format_and_start)).await {
+            started?;
+        }
+        Ok(Self { nodes, cluster: plan.cluster, dir })
+    }
+
+    /// The URL that clients reach the cluster by.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let addresses: Vec<_> = self.nodes.iter().map(LocalNode::address).collect();
+        let register = escape(&self.dir.join("register").to_string_lossy());
+        format!("quarry://{}/{}?register=dir:{register}", addresses.join(","), self.cluster)
+    }
+
+    /// The nodes, in order.
+    #[must_use]
+    pub fn nodes(&self) -> &[LocalNode] {
+        &self.nodes
+    }
+
+    /// Kills one node with SIGKILL and waits for its end.
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub async fn kill(&mut self, index: usize) -> Result<ExitStatus, NodeError> {
+        self.nodes[index].kill().await
+    }
+
+    /// Starts a node again that was killed or stopped, at its old address.
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub async fn restart(&mut self, index: usize) -> Result<(), NodeError> {
+        self.nodes[index].start().await
+    }
+
+    /// Waits until any node ends by itself, and says which and how. Never resolves when none runs.
+    pub async fn ended(&mut self) -> (usize, ExitStatus) {
+        let running: Vec<_> = self
+            .nodes
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, node)| node.process_id().is_some())
+            .map(|(index, node)| Box::pin(async move { (index, node.wait().await) }))
+            .collect();
+        if running.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        select_all(running).await.0
+    }
+
+    /// Stops every node with SIGTERM and waits; a node that takes too long is killed, and named.
+    pub async fn stop(mut self) -> Result<(), NodeError> {
+        join_all(self.nodes.iter_mut().map(LocalNode::stop)).await.into_iter().collect()
+    }
+}
+
+fn make_directory(dir: &Path) -> Result<PathBuf, NodeError> {
+    let failed = |source| NodeError::Directory { path: dir.to_path_buf(), source };
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    dir.canonicalize().map_err(failed)
+}
+
+/// A path inside the query of a URL: everything that has a meaning there is percent-encoded.
+fn escape(path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-~".contains(&byte);
+    path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
