@@ -85,6 +85,10 @@ pub const CONNECTION_BUFFER_BYTES_MAX: u64 = 32 << 20;
 pub const SHARD_BUFFER_BYTES_MAX: u64 = 256 << 20;
 /// Most bytes queued to be sent to one connection; past it the connection is closed.
 pub const CONNECTION_SEND_BYTES_MAX: u64 = 32 << 20;
+/// Most reads of one connection that are in progress; further ones wait.
+pub const READS_PER_CONNECTION_MAX: usize = 2;
+/// Most reads of a shard that are in progress; further ones wait. Each holds up to [`READ_BYTES_MAX`] of payload.
+pub const READS_PER_SHARD_MAX: usize = 16;
 /// Most requests of one connection that are in a shard's hands.
 pub const CONNECTION_REQUESTS_MAX: usize = 2 * WINDOW_CHUNKS_MAX as usize;
 
@@ -123,8 +127,9 @@ pub const SUPERBLOCK_BYTES: usize = 4096;
 
 // --- relations --------------------------------------------------------------------------------------
 
-const SNAPSHOT_BYTES_MAX: u64 = ((LOGS_PER_SHARD_MAX + LOSSES_PER_SHARD_MAX + FILES_PER_SHARD_MAX + RETIRED_IDENTITIES_MAX + 1)
-    * RECORD_BYTES) as u64;
+const SNAPSHOT_BYTES_MAX: u64 =
+    ((LOGS_PER_SHARD_MAX + LOSSES_PER_SHARD_MAX + FILES_PER_SHARD_MAX + RETIRED_IDENTITIES_MAX + 1) * RECORD_BYTES)
+        as u64;
 /// Batches a largest snapshot needs, each with a header and padding.
 const SNAPSHOT_PARTS_MAX: u64 = SNAPSHOT_BYTES_MAX.div_ceil(RECORDS_PART_BYTES_MAX as u64);
 
@@ -145,7 +150,10 @@ const _: () = {
     // One connection can always receive one largest chunk, and several connections fit in a shard.
     assert!(CONNECTION_BUFFER_BYTES_MAX >= FRAME_CHUNK_BODY_BYTES_MAX as u64);
     assert!(SHARD_BUFFER_BYTES_MAX >= 2 * CONNECTION_BUFFER_BYTES_MAX);
-    assert!(CONNECTION_SEND_BYTES_MAX >= 2 * (READ_BYTES_MAX + FRAME_CHUNK_BODY_BYTES_MAX) as u64);
+    assert!(
+        CONNECTION_SEND_BYTES_MAX
+            >= READS_PER_CONNECTION_MAX as u64 * (READ_BYTES_MAX + FRAME_CHUNK_BODY_BYTES_MAX) as u64
+    );
     // A window's answer fits in a control frame: 24 bytes per run and a fixed part.
     assert!(RANGES_PER_ANSWER_MAX * 24 + 4096 <= FRAME_CONTROL_BODY_BYTES_MAX as usize);
     assert!(WINDOW_CHUNKS_DEFAULT <= WINDOW_CHUNKS_MAX && WINDOW_BYTES_DEFAULT <= WINDOW_BYTES_MAX);

@@ -149,6 +149,11 @@ impl Replica {
         })
     }
 
+    /// The largest seq held or lost of a segment.
+    pub fn newest(&self, log: LogId, segment: SegmentId) -> Option<ChunkSeq> {
+        self.logs.get(&log)?.segments.get(&segment)?.newest()
+    }
+
     /// How many logs are remembered, deleted ones included.
     pub fn logs(&self) -> usize {
         self.logs.len()
