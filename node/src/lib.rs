@@ -11,4 +11,5 @@
 
 pub mod io;
 mod layout;
+pub mod shard;
 pub mod store;

@@ -1,0 +1,83 @@
+//! Who asked what: connections, their bounds, and the tickets under which the replica knows their requests.
+
+use super::event::ConnectionId;
+use quarry_protocol::ids::DiskId;
+use quarry_protocol::limits::{CONNECTION_REQUESTS_MAX, CONNECTIONS_PER_SHARD_MAX};
+use quarry_protocol::replica::Ticket;
+use std::collections::BTreeMap;
+
+/// Who waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asker {
+    pub(super) connection: ConnectionId,
+    pub(super) request_id: u64,
+    /// The disk that the request named.
+    pub(super) disk: DiskId,
+}
+
+/// The connections of a shard.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    /// Unanswered requests of each connection.
+    open: BTreeMap<ConnectionId, usize>,
+    askers: BTreeMap<Ticket, Asker>,
+    tickets: Ticket,
+}
+
+impl Connections {
+    /// Takes a new connection in, or says why not.
+    pub(super) fn open(&mut self, connection: ConnectionId) -> Result<(), String> {
+        if self.open.len() >= CONNECTIONS_PER_SHARD_MAX {
+            return Err(format!(
+                "this shard serves {CONNECTIONS_PER_SHARD_MAX} connections, the most it can: use fewer clients or more shards"
+            ));
+        }
+        let known = self.open.insert(connection, 0);
+        assert!(known.is_none(), "{connection:?} connected twice");
+        Ok(())
+    }
+
+    /// Forgets a connection and everything it asked. Answers that come later find nobody.
+    pub(super) fn close(&mut self, connection: ConnectionId) {
+        if self.open.remove(&connection).is_some() {
+            self.askers.retain(|_, asker| asker.connection != connection);
+        }
+    }
+
+    /// Remembers who asks, or says why the connection has to be closed. `None` if it is closed already.
+    pub(super) fn ask(&mut self, asker: Asker) -> Option<Result<Ticket, String>> {
+        let unanswered = self.open.get_mut(&asker.connection)?;
+        if *unanswered >= CONNECTION_REQUESTS_MAX {
+            return Some(Err(format!(
+                "{CONNECTION_REQUESTS_MAX} unanswered requests on one connection, the most it may have"
+            )));
+        }
+        *unanswered += 1;
+        self.tickets += 1;
+        self.askers.insert(self.tickets, asker);
+        Some(Ok(self.tickets))
+    }
+
+    /// Who asked, without having answered yet.
+    pub(super) fn asker(&self, ticket: Ticket) -> Option<Asker> {
+        self.askers.get(&ticket).copied()
+    }
+
+    /// Takes out who asked: the answer goes to them now. None if they are gone.
+    pub(super) fn answer(&mut self, ticket: Ticket) -> Option<Asker> {
+        let asker = self.askers.remove(&ticket)?;
+        let unanswered = self.open.get_mut(&asker.connection).expect("a closed connection takes its tickets along");
+        *unanswered -= 1;
+        Some(asker)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn invariants(&self) {
+        let unanswered: usize = self.open.values().sum();
+        assert!(unanswered == self.askers.len(), "{unanswered} unanswered requests, {} tickets", self.askers.len());
+        assert!(self.open.len() <= CONNECTIONS_PER_SHARD_MAX, "{} connections", self.open.len());
+    }
+}
