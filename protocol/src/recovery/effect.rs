@@ -12,8 +12,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Something to do. Whoever drives the recovery bounds each of them with a time limit of its own and reports the outcome,
-/// except for [`Self::Copy`], whose outcome comes as events of the segment.
+/// Something to do. Whoever drives the recovery bounds each request with a time limit of its own and reports its outcome,
+/// failures included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecoveryEffect {
     /// Read the register.
@@ -65,8 +65,19 @@ pub enum RecoveryEffect {
         /// The chunk.
         seq: ChunkSeq,
     },
-    /// Put a copy to a replica of the new, not yet registered segment (P7.4). Its outcome comes as
-    /// [`super::RecoveryEvent::CopyStored`] or `CopyRefused`; if neither comes it is put again.
+    /// Chunks will be copied into a new segment: report, from now on, what becomes of its replicas' connections and of the
+    /// copies ([`super::RecoveryEvent::Up`], `Down`, `CopyStored`, `CopyRefused`). Replaces an earlier one. Comes only if
+    /// there is something to copy.
+    Attach {
+        /// The log.
+        log: LogId,
+        /// The new segment.
+        segment: SegmentId,
+        /// The placement: an index into it names a replica.
+        replicas: Vec<ReplicaRef>,
+    },
+    /// Put a copy to a replica of the new, not yet registered segment (P7.4). If the connection breaks it is put again
+    /// on the next.
     Copy {
         /// Index in the placement.
         replica: usize,

@@ -51,6 +51,14 @@ pub enum RecoveryError {
         /// The register's epoch.
         epoch: Epoch,
     },
+    /// A replica of the new segment holds another chunk under a name that only this recovery may use.
+    #[error("recovering log {name:?}: {refusal}: report this, its cause is not known")]
+    Broken {
+        /// The log's name.
+        name: String,
+        /// What the replica said.
+        refusal: crate::message::Refusal,
+    },
     /// The record cannot be used, or would grow past its bounds.
     #[error(transparent)]
     Record(#[from] RecordError),

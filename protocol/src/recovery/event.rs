@@ -70,15 +70,19 @@ pub enum RecoveryEvent {
         /// Why.
         refusal: Refusal,
     },
-    /// A connection to a replica of the new segment stands (again): what it has not stored is put again at once.
+    /// A connection to a replica of the new segment stands: the first one, too. Nothing is put to a replica before.
     Up {
         /// Index in the placement.
         replica: usize,
+        /// The segment of the [`super::RecoveryEffect::Attach`] that asked to be told.
+        segment: SegmentId,
     },
     /// The connection to a replica of the new segment is gone, or cannot be made.
     Down {
         /// Index in the placement.
         replica: usize,
+        /// The segment of the [`super::RecoveryEffect::Attach`] that asked to be told.
+        segment: SegmentId,
         /// Why.
         why: String,
     },
