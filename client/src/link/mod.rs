@@ -2,9 +2,11 @@
 
 mod error;
 mod subscription;
+pub mod tcp;
 
 pub use error::LinkError;
 pub use subscription::Subscription;
+pub use tcp::TcpLink;
 
 use async_trait::async_trait;
 use bytes::Bytes;

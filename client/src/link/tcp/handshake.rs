@@ -1,0 +1,106 @@
+//! Making a connection: reach the node, say hello, find the shard that has the disk, and prove it again there.
+
+use super::bounds::{CONNECT_TIMEOUT, HELLO_TIMEOUT};
+use quarry_protocol::frame::{FrameHeader, FrameKind};
+use quarry_protocol::ids::DiskId;
+use quarry_protocol::limits::FRAME_HEADER_BYTES;
+use quarry_protocol::message::{NodeInfo, Reply, Request, ShardAddress};
+use quarry_protocol::record::ReplicaRef;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// A connection to the shard that has the disk.
+pub(super) struct Connected {
+    pub(super) stream: TcpStream,
+    /// The identity in force there. Another one than the link's if that one is retired.
+    pub(super) current: DiskId,
+}
+
+/// Connects to the shard that has `replica`'s disk. The error says what was tried and what to do.
+pub(super) async fn connect(replica: &ReplicaRef, cluster: &str) -> Result<Connected, String> {
+    let (stream, info) = greet(&replica.address, cluster).await?;
+    let index = shard_with(&info, replica.disk).ok_or_else(|| replaced(replica, &info))?;
+    if index == usize::from(info.shard) {
+        return Ok(Connected { stream, current: info.shards[index].disk });
+    }
+    // The host the client reached, not the one the node advertises: only the port differs among shards.
+    let address = format!("{}:{}", host_of(&replica.address)?, info.shards[index].port);
+    let (stream, info) = greet(&address, cluster).await?;
+    let here = &info.shards[usize::from(info.shard)];
+    if has(here, replica.disk) {
+        return Ok(Connected { stream, current: here.disk });
+    }
+    Err(replaced(replica, &info))
+}
+
+/// Asks the node at `address` who it is, over a connection of its own.
+pub(crate) async fn hello(address: &str, cluster: &str) -> Result<NodeInfo, String> {
+    greet(address, cluster).await.map(|(_, info)| info)
+}
+
+fn shard_with(info: &NodeInfo, disk: DiskId) -> Option<usize> {
+    info.shards.iter().position(|shard| has(shard, disk))
+}
+
+fn has(shard: &ShardAddress, disk: DiskId) -> bool {
+    shard.disk == disk || shard.retired.contains(&disk)
+}
+
+fn replaced(replica: &ReplicaRef, info: &NodeInfo) -> String {
+    let here: Vec<String> = info.shards.iter().map(|shard| shard.disk.to_string()).collect();
+    format!(
+        "disk replaced: disk {} is not at {} any more, which has {}; it was replaced or re-formatted, or the address now belongs to \
+         another node",
+        replica.disk,
+        replica.address,
+        here.join(", ")
+    )
+}
+
+fn host_of(address: &str) -> Result<&str, String> {
+    address.rsplit_once(':').map(|(host, _)| host).ok_or_else(|| format!("{address:?} is not host:port"))
+}
+
+/// Connects and says hello; refuses a node of another cluster.
+async fn greet(address: &str, cluster: &str) -> Result<(TcpStream, NodeInfo), String> {
+    let mut stream = within(CONNECT_TIMEOUT, "connect", TcpStream::connect(address)).await?;
+    // Frames are written whole; waiting for more would only add latency.
+    stream.set_nodelay(true).map_err(|why| format!("TCP_NODELAY: {why}"))?;
+    let reply = within(HELLO_TIMEOUT, "hello", exchange(&mut stream, cluster)).await?;
+    match reply {
+        Reply::Hello(info) if info.cluster != cluster => {
+            Err(format!("it belongs to cluster {:?}, not {cluster:?}: check the store URL", info.cluster))
+        }
+        Reply::Hello(info) => Ok((stream, info)),
+        Reply::Refused(why) => Err(why.to_string()),
+        other => Err(format!("it answered a hello with {other:?}: it breaks the protocol")),
+    }
+}
+
+async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = io::Result<T>>) -> Result<T, String> {
+    match timeout(limit, work).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(why)) => Err(format!("{what}: {why}")),
+        Err(_) => Err(format!("{what}: no answer within {} ms", limit.as_millis())),
+    }
+}
+
+async fn exchange(stream: &mut TcpStream, cluster: &str) -> io::Result<Reply> {
+    let body = Request::Hello { cluster: cluster.to_owned() }.encode();
+    let mut request = FrameHeader::control(FrameKind::Request, 0, DiskId::ZERO, &body).encode().to_vec();
+    request.extend_from_slice(&body);
+    stream.write_all(&request).await?;
+    let mut header = [0; FRAME_HEADER_BYTES];
+    stream.read_exact(&mut header).await?;
+    let header = FrameHeader::decode(&header).map_err(io::Error::other)?;
+    if header.kind != FrameKind::Reply || header.request_id != 0 {
+        return Err(io::Error::other(format!("a {:?} frame instead of the answer to a hello", header.kind)));
+    }
+    let mut body = vec![0; header.body_bytes as usize];
+    stream.read_exact(&mut body).await?;
+    header.verify_body(&body).map_err(io::Error::other)?;
+    Reply::decode(&body).map_err(io::Error::other)
+}

@@ -1,0 +1,184 @@
+//! The link to a storage node's shard: one TCP connection, shared by every log of the process, that comes back
+//! by itself.
+//!
+//! ```text
+//! put, call, read -> State (request ids) -> Outbound -> writev \
+//!                                                               socket -> node
+//! events, answers <- State               <- Inbound  <- read   /
+//! ```
+//! Frames go out on the caller's own thread as far as the socket takes them; only the rest waits for the
+//! connection's task. A link names its disk in every request (P4) and is up only while the node at the address
+//! says, in its hello, that it has that disk (P14).
+
+mod bounds;
+mod collecting;
+mod connection;
+pub(crate) mod handshake;
+mod inbound;
+mod outbound;
+mod shared;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use super::{LinkError, LinkEvents, ReadAnswer, ReplicaLink, Subscription};
+use async_trait::async_trait;
+use bounds::CALL_TIMEOUT;
+use bytes::Bytes;
+use collecting::{Collecting, Expected};
+use outbound::Frame;
+use quarry_protocol::chunk::ChunkHeader;
+use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
+use quarry_protocol::limits::{READ_BYTES_MAX, READ_CHUNKS_MAX};
+use quarry_protocol::message::{Reply, Request};
+use quarry_protocol::record::ReplicaRef;
+use shared::Shared;
+use state::{Asked, Phase};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+/// See the module. Dropping it closes the connection.
+pub struct TcpLink {
+    shared: Arc<Shared>,
+    task: AbortHandle,
+    call_timeout: Duration,
+}
+
+impl Drop for TcpLink {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl TcpLink {
+    /// A link to `replica`, a disk of a node of `cluster`; it starts to connect at once.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    #[must_use]
+    pub fn new(replica: ReplicaRef, cluster: &str) -> Self {
+        let shared = Arc::new(Shared::new(replica, cluster.to_owned()));
+        let task = tokio::spawn(connection::keep(Arc::clone(&shared))).abort_handle();
+        Self { shared, task, call_timeout: CALL_TIMEOUT }
+    }
+
+    fn address(&self) -> String {
+        self.shared.replica().address.clone()
+    }
+
+    /// Waits until the first attempt to connect came to an end; an error if the link is down.
+    async fn connected(&self) -> Result<(), LinkError> {
+        loop {
+            let mut changed = pin!(self.shared.changed().notified());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            let phase = self.shared.state().phase().clone();
+            match phase {
+                Phase::Up => return Ok(()),
+                Phase::Down(why) => {
+                    self.shared.called().notify_one();
+                    return Err(LinkError::Down { address: self.address(), why });
+                }
+                Phase::Connecting => changed.await,
+            }
+        }
+    }
+
+    /// Sends a request and waits for what comes back, not longer than a call may take.
+    async fn ask<T>(
+        &self,
+        request: &Request,
+        asked: impl FnOnce(oneshot::Sender<Result<T, LinkError>>) -> Asked,
+    ) -> Result<T, LinkError> {
+        let answer = timeout(self.call_timeout, async {
+            self.connected().await?;
+            let (sender, receiver) = oneshot::channel();
+            let begun = self.shared.state().ask(asked(sender), Instant::now());
+            let Some((generation, id)) = begun else {
+                return Err(LinkError::Down { address: self.address(), why: "the connection just broke".to_owned() });
+            };
+            // A caller that goes away, or waits too long, leaves nothing behind.
+            let _forget = Forget { shared: &self.shared, id };
+            self.shared.push(generation, Frame::request(id, self.shared.replica().disk, &request.encode()));
+            self.shared.flush();
+            receiver.await.unwrap_or_else(|_| {
+                Err(LinkError::Lost { address: self.address(), why: "the connection broke".to_owned() })
+            })
+        });
+        answer.await.unwrap_or_else(|_| {
+            let after_ms = self.call_timeout.as_millis() as u64;
+            Err(LinkError::Timeout { address: self.address(), request: name_of(request), after_ms })
+        })
+    }
+}
+
+struct Forget<'a> {
+    shared: &'a Shared,
+    id: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.shared.state().forget(self.id);
+    }
+}
+
+const fn name_of(request: &Request) -> &'static str {
+    match request {
+        Request::Hello { .. } => "hello",
+        Request::Fence { .. } => "fence",
+        Request::Freeze { .. } => "freeze",
+        Request::Inspect { .. } => "inspect",
+        Request::Read { .. } => "read",
+        Request::Trim { .. } => "trim",
+        Request::Delete { .. } => "delete",
+    }
+}
+
+#[async_trait]
+impl ReplicaLink for TcpLink {
+    fn replica(&self) -> &ReplicaRef {
+        self.shared.replica()
+    }
+
+    fn put(&self, header: ChunkHeader, payload: Bytes) {
+        assert!(header.length as usize == payload.len(), "a put of {} bytes says {}", payload.len(), header.length);
+        let begun = self.shared.state().put(&header, Instant::now());
+        if let Some((generation, id)) = begun {
+            self.shared.push(generation, Frame::put(id, self.shared.replica().disk, &header, payload));
+        }
+    }
+
+    fn flush(&self) {
+        self.shared.flush();
+    }
+
+    async fn call(&self, request: Request) -> Result<Reply, LinkError> {
+        assert!(!matches!(request, Request::Hello { .. } | Request::Read { .. }), "a call of {request:?}");
+        self.ask(&request, Asked::Call).await
+    }
+
+    async fn read(
+        &self,
+        log: LogId,
+        segment: SegmentId,
+        from: ChunkSeq,
+        chunks_max: u32,
+        bytes_max: u32,
+    ) -> Result<ReadAnswer, LinkError> {
+        let (chunks_max, bytes_max) = (chunks_max.clamp(1, READ_CHUNKS_MAX), bytes_max.clamp(1, READ_BYTES_MAX));
+        let request = Request::Read { log, segment, from, chunks_max, bytes_max };
+        let collecting = Collecting::new(Expected { log, segment, seq: from }, chunks_max, bytes_max);
+        self.ask(&request, |answer| Asked::Read(collecting, answer)).await
+    }
+
+    fn subscribe(&self, log: LogId, segment: SegmentId, tag: usize, events: LinkEvents) -> Subscription {
+        let id = self.shared.state().subscribe(log, segment, tag, events);
+        let shared = Arc::clone(&self.shared);
+        Subscription::new(move || shared.unsubscribe(log, segment, id))
+    }
+}
