@@ -1,8 +1,16 @@
 //! The register: a linearizable compare-and-swap store that holds one small record per log (DESIGN 3.1). Off
 //! the append path.
 
+pub mod conformance;
+mod directory;
+mod directory_names;
+mod memory;
+
+pub use directory::DirectoryRegister;
+pub use memory::MemoryRegister;
+
 use async_trait::async_trait;
-use quarry_protocol::record::{LogRecord, RecordError, Version};
+use quarry_protocol::record::{LogRecord, RecordError, Version, check_log_name};
 
 /// Why a register could not be read or listed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,4 +94,14 @@ pub trait Register: Send + Sync {
 
     /// The names that begin with `prefix`, sorted; those of deleted logs (tombstones) included.
     async fn list(&self, prefix: &str) -> Result<Vec<String>, RegisterError>;
+}
+
+fn named(name: &str) -> Result<(), RegisterError> {
+    check_log_name(name).map_err(|why| RegisterError::Name { why })
+}
+
+/// The bytes under which a record is stored, and which are its version.
+fn encode(record: &LogRecord) -> Result<Vec<u8>, RegisterError> {
+    named(&record.name)?;
+    Ok(record.encode()?)
 }
