@@ -28,6 +28,11 @@ pub(crate) fn chunk_file(shard_directory: &Path, file: u32) -> PathBuf {
     shard_directory.join(format!("{file:08}.chunks"))
 }
 
+/// A chunk file that is being prepared: a name that nothing takes for a chunk file.
+pub(crate) fn preparing_file(shard_directory: &Path, file: u32) -> PathBuf {
+    shard_directory.join(format!("{file:08}.preparing"))
+}
+
 /// The number of the chunk file called `name`, if it is one.
 pub(crate) fn chunk_file_number(name: &str) -> Option<u32> {
     let digits = name.strip_suffix(".chunks")?;
@@ -49,7 +54,7 @@ mod tests {
         assert_eq!(path, Path::new("/data/shard-00/00000007.chunks"));
         assert_eq!(chunk_file_number("00000007.chunks"), Some(7));
         assert_eq!(chunk_file_number("123456789.chunks"), Some(123_456_789));
-        for name in ["7.chunks", "000000007.chunks", "00000007.chunks.bak", "0000000x.chunks", "+0000007.chunks", "superblock"] {
+        for name in ["7.chunks", "000000007.chunks", "00000007.chunks.bak", "00000007.preparing", "0000000x.chunks", "+0000007.chunks", "superblock"] {
             assert_eq!(chunk_file_number(name), None, "{name}");
         }
     }

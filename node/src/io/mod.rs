@@ -1,5 +1,27 @@
 //! Where the node meets the world: the glommio executors, the disk, the network. Nothing outside this module names
 //! glommio, so that it can be replaced in days; and nothing but what needs it is here.
+//!
+//! ```text
+//!  accept ─► connection ─ receive ─► slots         owner: one loop per shard
+//!                 ▲          │ Event::Put            turn: events ─► shard.handle ─► effects
+//!                 │          └──────────► world ───► │  Write ─► gather ─► disk ─► Event::Written
+//!              output ◄──────────────────────────────┘  Stored, Send ─► output, one send per connection and turn
+//! ```
 
+mod connection;
+mod disk;
+mod executor;
+mod mailbox;
+mod output;
+mod owner;
 pub mod preflight;
 pub mod prepare;
+mod probe;
+mod reads;
+mod receive;
+mod serve;
+mod slots;
+mod world;
+
+pub(crate) use executor::{ShardStart, ShardThread};
+pub(crate) use mailbox::{Letter, Mailbox, MailboxError};

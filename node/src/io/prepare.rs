@@ -1,9 +1,10 @@
-//! Preparing chunk files: create, fill with zeros, sync the file, sync its directory (D2). Everything here blocks, so
-//! it runs at format, or on the executor's blocking thread; never on the append path.
+//! Preparing chunk files: create, fill with zeros, sync the file, give it its name, sync the directory (D2). Everything
+//! here blocks, so it runs at format, or on the executor's blocking thread; never on the append path.
 //!
 //! `fallocate` alone is not enough (the first overwrite of such a block commits file-system metadata, pitfall 28), but it
 //! comes first: a full disk is noticed before a gigabyte of zeros was written.
 
+use crate::layout;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -47,24 +48,26 @@ fn failed(what: &str, path: &Path, why: io::Error) -> PrepareError {
     }
 }
 
-/// Creates a chunk file of `bytes` bytes. A file of that name is what an interrupted preparation left: it is taken over
-/// and filled again. On failure nothing is left behind.
-pub(crate) fn create(path: &Path, bytes: u64) -> Result<(), PrepareError> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o640)
-        .open(path)
-        .map_err(|why| failed("create", path, why))?;
-    let sized = file.set_len(bytes).and_then(|()| allocate(&file, bytes));
-    sized.map_err(|why| {
+/// Creates a file of `bytes` bytes under its preparing name, afresh. On failure nothing is left behind.
+pub(crate) fn create(directory: &Path, file: u32, bytes: u64) -> Result<(), PrepareError> {
+    let path = layout::preparing_file(directory, file);
+    let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&path);
+    let made = open.map_err(|why| failed("create", &path, why))?;
+    made.set_len(bytes).and_then(|()| allocate(&made, bytes)).map_err(|why| {
         // The space of half a file is worth more than half a file.
-        if let Err(why) = std::fs::remove_file(path) {
-            tracing::warn!(path = %path.display(), %why, "could not remove a half-made chunk file");
-        }
-        failed("allocate", path, why)
+        discard(directory, file);
+        failed("allocate", &path, why)
     })
+}
+
+/// Removes a file that is being prepared, if there is one.
+pub(crate) fn discard(directory: &Path, file: u32) {
+    let path = layout::preparing_file(directory, file);
+    match std::fs::remove_file(&path) {
+        Ok(()) => {}
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+        Err(why) => tracing::warn!(path = %path.display(), %why, "could not remove a half-made chunk file"),
+    }
 }
 
 fn allocate(file: &File, bytes: u64) -> io::Result<()> {
@@ -82,28 +85,31 @@ fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     }
 }
 
-/// Writes zeros over `bytes` bytes at `position`, past the page cache and without `O_DSYNC`.
-pub(crate) fn fill(path: &Path, position: u64, bytes: u64) -> Result<(), PrepareError> {
-    let what = "write zeros to";
-    let file = OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_DIRECT)
-        .open(path)
-        .map_err(|why| failed(what, path, why))?;
+/// Writes zeros over `bytes` bytes at `position` of a file being prepared, past the page cache, without `O_DSYNC`.
+pub(crate) fn fill(directory: &Path, file: u32, position: u64, bytes: u64) -> Result<(), PrepareError> {
+    let path = layout::preparing_file(directory, file);
+    let failed = |why| failed("write zeros to", &path, why);
+    let open = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&path).map_err(failed)?;
     let mut at = position;
     while at < position + bytes {
         let step = (position + bytes - at).min(ZEROS_BYTES as u64);
-        file.write_all_at(&ZEROS.0[..step as usize], at).map_err(|why| failed(what, path, why))?;
+        open.write_all_at(&ZEROS.0[..step as usize], at).map_err(failed)?;
         at += step;
     }
     Ok(())
 }
 
-/// Makes a filled file durable: first its bytes and metadata, then its name (pitfall 27).
-pub(crate) fn sync(path: &Path) -> Result<(), PrepareError> {
-    let file = File::open(path).map_err(|why| failed("open", path, why))?;
-    file.sync_all().map_err(|why| failed("sync", path, why))?;
-    sync_directory(path.parent().expect("a chunk file lies in a directory"))
+/// Makes a filled file durable, then gives it its name, then makes the name durable (pitfall 27).
+pub(crate) fn finish(directory: &Path, file: u32) -> Result<(), PrepareError> {
+    let (from, to) = (layout::preparing_file(directory, file), layout::chunk_file(directory, file));
+    let open = File::open(&from).map_err(|why| failed("open", &from, why))?;
+    open.sync_all().map_err(|why| failed("sync", &from, why))?;
+    if to.exists() {
+        let why = io::Error::from(io::ErrorKind::AlreadyExists);
+        return Err(failed("prepare a second", &to, why));
+    }
+    std::fs::rename(&from, &to).map_err(|why| failed("rename", &from, why))?;
+    sync_directory(directory)
 }
 
 /// Makes the names in a directory durable.

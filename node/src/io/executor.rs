@@ -1,0 +1,134 @@
+//! One shard's thread: replay, then a glommio executor that runs the shard's loop and its connections.
+
+use super::mailbox::{Letter, Mailbox};
+use super::owner::Owner;
+use super::world::{Event, World};
+use super::{probe, serve};
+use crate::layout;
+use crate::shard::{Shard, ShardConfig};
+use crate::store::Replayed;
+use glommio::{LocalExecutorBuilder, Placement};
+use std::future::poll_fn;
+use std::io;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Memory registered with the kernel for disk buffers, in bytes: one turn's writes and reads. What does not fit comes
+/// from the allocator.
+const REGISTERED_BYTES: usize = 16 << 20;
+/// How long tasks may run before what they submitted goes to the kernel.
+const SUBMIT_WITHIN: Duration = Duration::from_micros(100);
+
+/// What a shard's thread starts from.
+pub(crate) struct ShardStart {
+    /// The data directory.
+    pub(crate) data: PathBuf,
+    /// Which shard.
+    pub(crate) shard: u16,
+    /// Its socket.
+    pub(crate) listener: TcpListener,
+    /// What the machine needs to know.
+    pub(crate) config: ShardConfig,
+    /// The CPU to stay on, if any.
+    pub(crate) cpu: Option<usize>,
+    /// How long to spin before sleeping; zero not to.
+    pub(crate) spin: Duration,
+}
+
+/// A shard's thread, running.
+#[derive(Debug)]
+pub(crate) struct ShardThread {
+    /// Ends when the shard has stopped.
+    pub(crate) thread: JoinHandle<()>,
+    /// How to talk to it.
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// Why its disk failed, once it did.
+    pub(crate) failed: watch::Receiver<Option<String>>,
+}
+
+/// Ends the process if a shard's thread panics: half a node that holds its port is worse than none, and its state in
+/// memory is not to be trusted (DESIGN 4.1).
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a shard panicked: the node ends");
+            std::process::abort();
+        }
+    }
+}
+
+impl ShardThread {
+    /// Starts the thread. `replay` runs on it first; `ready` then says once whether the shard serves.
+    pub(crate) fn spawn(
+        start: ShardStart,
+        replay: impl FnOnce() -> Result<Replayed, String> + Send + 'static,
+        ready: mpsc::Sender<Result<(), String>>,
+    ) -> io::Result<Self> {
+        let mailbox = Arc::new(Mailbox::default());
+        let (failed_sender, failed) = watch::channel(None);
+        let letters = mailbox.clone();
+        let thread = std::thread::Builder::new().name(format!("shard-{:02}", start.shard)).spawn(move || {
+            let _guard = AbortOnPanic;
+            let ran = replay().and_then(|replayed| run(start, replayed, letters, failed_sender, &ready));
+            if let Err(why) = ran {
+                // Nobody listens any more if another shard failed first.
+                let _ = ready.send(Err(why));
+            }
+        })?;
+        Ok(Self { thread, mailbox, failed })
+    }
+}
+
+fn run(
+    start: ShardStart,
+    replayed: Replayed,
+    letters: Arc<Mailbox>,
+    failed: watch::Sender<Option<String>>,
+    ready: &mpsc::Sender<Result<(), String>>,
+) -> Result<(), String> {
+    let placement = start.cpu.map_or(Placement::Unbound, Placement::Fixed);
+    let mut builder = LocalExecutorBuilder::new(placement)
+        .name(&format!("shard-{:02}", start.shard))
+        .io_memory(REGISTERED_BYTES)
+        .preempt_timer(SUBMIT_WITHIN);
+    if !start.spin.is_zero() {
+        builder = builder.spin_before_park(start.spin);
+    }
+    let executor = builder.make().map_err(|why| format!("making the executor of shard {}: {why}", start.shard))?;
+    executor.run(async move {
+        let superblock = probe::settle(&start.data).await?;
+        let world = Rc::new(World::new(layout::shard_directory(&start.data, start.shard)));
+        let owner = Owner::new(world.clone(), Shard::new(start.config, replayed), failed);
+        let accepting = glommio::spawn_local(serve::accept(world.clone(), serve::adopt(start.listener)));
+        let watching = glommio::spawn_local(serve::watch_stalls(world.clone()));
+        let reading = glommio::spawn_local(read_letters(world, letters));
+        // Nobody listens any more if another shard failed first.
+        let _ = ready.send(Ok(()));
+        owner.run().await;
+        drop((accepting, watching, reading));
+        drop(superblock);
+        Ok(())
+    })
+}
+
+/// Turns letters into events, for ever.
+async fn read_letters(world: Rc<World>, letters: Arc<Mailbox>) {
+    let mut ticket = 0;
+    loop {
+        match poll_fn(|cx| letters.poll_next(cx)).await {
+            Letter::Admin { request, answer } => {
+                ticket += 1;
+                world.ask(ticket, request, answer);
+            }
+            Letter::Stop => world.put(Event::Stop),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The loop that owns a shard: events in, effects out, one turn after the other. Nobody else touches the shard, so
+//! there is nothing to lock and nothing to interleave.
+
+use super::connection::Connection;
+use super::disk;
+use super::prepare::{self, PrepareError};
+use super::reads::ChunkRead;
+use super::world::{Event, World};
+use crate::shard::{ConnectionId, ReadOutcome, Shard, ShardEffect, ShardEvent};
+use glommio::timer::Timer;
+use quarry_protocol::frame::{FrameHeader, FrameKind};
+use quarry_protocol::time::Micros;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::{Future, poll_fn};
+use std::path::Path;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// See the module's documentation.
+pub(super) struct Owner {
+    world: Rc<World>,
+    shard: Shard,
+    /// Says why the shard's disk failed, once it did.
+    failed: watch::Sender<Option<String>>,
+    /// Connections with something new to send, by the end of the turn.
+    to_flush: BTreeMap<ConnectionId, Rc<Connection>>,
+    timer: Option<(Micros, Timer)>,
+}
+
+impl Owner {
+    pub(super) fn new(world: Rc<World>, shard: Shard, failed: watch::Sender<Option<String>>) -> Self {
+        Self { world, shard, failed, to_flush: BTreeMap::new(), timer: None }
+    }
+
+    /// Runs turns until a clean stop is done.
+    pub(super) async fn run(mut self) {
+        let mut events = VecDeque::new();
+        let mut settled = false;
+        // What a start has to do (open a file, prepare others) waits for no event.
+        settled |= self.perform();
+        while !settled {
+            let deadline = self.shard.poll_timeout();
+            poll_fn(|cx| self.poll_turn(cx, &mut events, deadline)).await;
+            let now = self.world.now();
+            for event in events.drain(..) {
+                self.handle(now, event);
+            }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                self.shard.handle(now, ShardEvent::Tick);
+            }
+            settled = self.perform();
+            self.flush();
+        }
+    }
+
+    /// Ready when there are events, or when the deadline has come.
+    fn poll_turn(&mut self, cx: &mut Context<'_>, events: &mut VecDeque<Event>, deadline: Option<Micros>) -> Poll<()> {
+        self.world.take(events, cx);
+        if !events.is_empty() {
+            return Poll::Ready(());
+        }
+        let Some(deadline) = deadline else { return Poll::Pending };
+        loop {
+            let now = self.world.now();
+            if deadline <= now {
+                return Poll::Ready(());
+            }
+            // A timer that rings early costs less than a new timer every turn: deadlines mostly move away.
+            let (_, timer) = match &mut self.timer {
+                Some(armed) if armed.0 <= deadline => armed,
+                _ => self.timer.insert((deadline, Timer::new(Duration::from_micros(deadline.since(now))))),
+            };
+            if Pin::new(timer).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer = None;
+        }
+    }
+
+    fn handle(&mut self, now: Micros, event: Event) {
+        let event = match event {
+            Event::CopyRead { token, result } => {
+                let result = result.as_ref().map(|read| read.bytes()).map_err(Clone::clone);
+                return self.shard.handle(now, ShardEvent::CopyRead { token, result });
+            }
+            Event::Connected { connection } => ShardEvent::Connected { connection },
+            Event::Closed { connection } => ShardEvent::Closed { connection },
+            Event::Put { connection, request_id, disk, header, slot } => {
+                ShardEvent::Put { connection, request_id, disk, header, slot }
+            }
+            Event::Request { connection, request_id, disk, request } => {
+                ShardEvent::Request { connection, request_id, disk, request }
+            }
+            Event::Written { number, result } => ShardEvent::Written { number, result },
+            Event::Prepared { file, result } => ShardEvent::Prepared { file, result },
+            Event::ReadDone { token, sent, outcome } => ShardEvent::ReadDone { token, sent, outcome },
+            Event::Admin { ticket, request } => ShardEvent::Admin { ticket, request },
+            Event::Stop => ShardEvent::Stop,
+        };
+        self.shard.handle(now, event);
+    }
+
+    /// Performs every effect there is. True once the shard has settled.
+    fn perform(&mut self) -> bool {
+        let mut settled = false;
+        while let Some(effect) = self.shard.poll_effect() {
+            match effect {
+                ShardEffect::Send { connection, frame } => self.send(connection, &frame),
+                ShardEffect::Stored { connection, request_id, disk } => {
+                    let frame = FrameHeader::control(FrameKind::Stored, request_id, disk, &[]);
+                    self.send(connection, &frame.encode());
+                }
+                ShardEffect::Release { slot } => self.world.release(slot),
+                ShardEffect::Write { number, file, position, parts, bytes } => {
+                    let buffer = disk::gather(&parts, bytes, &self.world.slots.borrow());
+                    self.spawn(move |world| async move {
+                        let result = world.disk.write(file, position, buffer).await;
+                        world.put(Event::Written { number, result });
+                    });
+                }
+                ShardEffect::Create { file, bytes } => {
+                    self.prepare(file, move |directory| prepare::create(directory, file, bytes));
+                }
+                ShardEffect::Fill { file, position, bytes } => {
+                    self.prepare(file, move |directory| prepare::fill(directory, file, position, u64::from(bytes)));
+                }
+                ShardEffect::SyncFile { file } => self.finish(file),
+                ShardEffect::ReadChunks { token, connection, request_id, disk, chunks } => {
+                    self.read(token, connection, |connection| ChunkRead { connection, request_id, disk, chunks });
+                }
+                ShardEffect::ReadForCopy { token, file, position, bytes } => self.spawn(move |world| async move {
+                    let result = world.disk.read(file, u64::from(position), bytes).await;
+                    world.put(Event::CopyRead { token, result });
+                }),
+                ShardEffect::Close { connection, why } => {
+                    if let Some(connection) = self.world.connection(connection) {
+                        connection.end(why);
+                    }
+                }
+                ShardEffect::Admin { ticket, answer } => self.world.answer(ticket, answer),
+                ShardEffect::Fail { why } => {
+                    tracing::error!(%why, "the disk failed: this shard acknowledges nothing until the node is restarted");
+                    self.failed.send_replace(Some(why));
+                }
+                ShardEffect::Warn { what } => tracing::warn!("{what}"),
+                ShardEffect::Settled => settled = true,
+            }
+        }
+        settled
+    }
+
+    fn send(&mut self, connection: ConnectionId, frame: &[u8]) {
+        // A connection that is gone is nobody's fault.
+        let Some(open) = self.world.connection(connection) else { return };
+        open.output().push(frame);
+        open.answered();
+        self.to_flush.insert(connection, open);
+    }
+
+    fn flush(&mut self) {
+        let now = self.world.now();
+        while let Some((_, connection)) = self.to_flush.pop_first() {
+            connection.flush(now);
+        }
+    }
+
+    fn read(&mut self, token: u64, connection: ConnectionId, read: impl FnOnce(Rc<Connection>) -> ChunkRead) {
+        let Some(connection) = self.world.connection(connection) else {
+            return self.world.put(Event::ReadDone { token, sent: 0, outcome: ReadOutcome::ConnectionGone });
+        };
+        let read = read(connection);
+        self.spawn(move |world| async move {
+            let (sent, outcome) = read.run(&world).await;
+            world.put(Event::ReadDone { token, sent, outcome });
+        });
+    }
+
+    fn prepare(&self, file: u32, step: impl FnOnce(&Path) -> Result<(), PrepareError> + Send + 'static) {
+        self.spawn(move |world| async move {
+            let result = blocking(&world, step).await;
+            world.put(Event::Prepared { file, result });
+        });
+    }
+
+    fn finish(&self, file: u32) {
+        self.spawn(move |world| async move {
+            let mut result = blocking(&world, move |directory| prepare::finish(directory, file)).await;
+            if result.is_ok() {
+                // Opened now, so that the first append to it does not wait for that.
+                result = world.disk.open(file).await.map(|_| ());
+            }
+            world.put(Event::Prepared { file, result });
+        });
+    }
+
+    /// Runs a task that nobody drops before it is done.
+    fn spawn<F: Future<Output = ()> + 'static>(&self, task: impl FnOnce(Rc<World>) -> F) {
+        glommio::spawn_local(task(self.world.clone())).detach();
+    }
+}
+
+/// Runs something that blocks on the executor's blocking thread.
+async fn blocking(
+    world: &World,
+    step: impl FnOnce(&Path) -> Result<(), PrepareError> + Send + 'static,
+) -> Result<(), String> {
+    let directory = world.disk.directory();
+    let done = glommio::executor().spawn_blocking(move || step(&directory)).await;
+    done.map_err(|why| why.to_string())
+}
