@@ -12,8 +12,8 @@
 use quarry_protocol::bytesio::{array, put, u16_at, u32_at, u64_at};
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::limits::{
-    BLOCK_BYTES, FILE_BYTES_MAX, FILE_BYTES_MIN, FILES_PER_SHARD_MAX, FILES_PER_SHARD_MIN, SHARDS_MAX, SUPERBLOCK_BYTES,
-    ZONE_BYTES_MAX,
+    BLOCK_BYTES, FILE_BYTES_MAX, FILE_BYTES_MIN, FILES_PER_SHARD_MAX, FILES_PER_SHARD_MIN, SHARDS_MAX,
+    SUPERBLOCK_BYTES, ZONE_BYTES_MAX,
 };
 
 const MAGIC: [u8; 8] = *b"QUARRYSB";
@@ -27,7 +27,8 @@ const ZONE_AT: usize = 128;
 const DISKS_AT: usize = 192;
 const DISKS_END: usize = DISKS_AT + 16 * SHARDS_MAX;
 const CRC_AT: usize = SUPERBLOCK_BYTES - 4;
-const _: () = assert!(DISKS_END <= CRC_AT && CLUSTER_AT + ZONE_BYTES_MAX < ZONE_AT && ZONE_AT + ZONE_BYTES_MAX < DISKS_AT);
+const _: () =
+    assert!(DISKS_END <= CRC_AT && CLUSTER_AT + ZONE_BYTES_MAX < ZONE_AT && ZONE_AT + ZONE_BYTES_MAX < DISKS_AT);
 
 /// What `format` decided for a data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,13 +64,17 @@ pub struct ReadSuperblock {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SuperblockError {
     /// There is no superblock.
-    #[error("the data directory is not formatted: the superblock has {got} of {SUPERBLOCK_FILE_BYTES} bytes; run `quarry format` on it")]
+    #[error(
+        "the data directory is not formatted: the superblock has {got} of {SUPERBLOCK_FILE_BYTES} bytes; run `quarry format` on it"
+    )]
     NotFormatted {
         /// Bytes of the file.
         got: usize,
     },
     /// Written by another version.
-    #[error("the data directory has format version {got}, this build knows only {FORMAT_VERSION}: start the version that formatted it")]
+    #[error(
+        "the data directory has format version {got}, this build knows only {FORMAT_VERSION}: start the version that formatted it"
+    )]
     Version {
         /// The version found.
         got: u32,
@@ -81,10 +86,14 @@ pub enum SuperblockError {
     )]
     Damaged,
     /// Both copies verify and say different things.
-    #[error("the two copies of the superblock disagree although both verify: it was tampered with; format a new data directory")]
+    #[error(
+        "the two copies of the superblock disagree although both verify: it was tampered with; format a new data directory"
+    )]
     Disagree,
     /// Another cluster's.
-    #[error("the data directory belongs to cluster {found:?}, not to {wanted:?}: name the right directory or the right cluster")]
+    #[error(
+        "the data directory belongs to cluster {found:?}, not to {wanted:?}: name the right directory or the right cluster"
+    )]
     Cluster {
         /// In the superblock.
         found: String,
