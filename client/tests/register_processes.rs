@@ -75,15 +75,21 @@ async fn a_killed_process_leaves_a_whole_record_and_no_lock() {
     let register = DirectoryRegister::open(dir.path()).unwrap();
     register.compare_and_swap(None, &sample("log", 1)).await.unwrap();
     let mut before = Epoch(1);
-    for pause_ms in [5, 20, 35, 50, 80, 110] {
+    for changes in [1, 2, 3, 5, 8, 13] {
         let mut child = spawn(dir.path(), 1_000_000);
-        tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
+        while epoch(&register).await < Epoch(before.0 + changes) {
+            assert!(child.try_wait().unwrap().is_none(), "the child ended by itself");
+            tokio::task::yield_now().await;
+        }
         child.kill().unwrap();
         child.wait().unwrap();
+        let killed_at = epoch(&register).await;
         raise_epoch(&register, "log").await;
-        let (_, record) = register.read("log").await.unwrap().unwrap();
-        assert!(record.epoch > before, "{} after {before}", record.epoch);
-        before = record.epoch;
+        before = epoch(&register).await;
+        assert_eq!(before, killed_at.next());
     }
-    assert!(before > Epoch(7), "the children did nothing: {before}");
+}
+
+async fn epoch(register: &DirectoryRegister) -> Epoch {
+    register.read("log").await.unwrap().unwrap().1.epoch
 }

@@ -1,5 +1,10 @@
 //! Which replicas there are, and where a new segment goes.
 
+mod choice;
+mod static_nodes;
+
+pub use static_nodes::{StaticCluster, Surveyed};
+
 use crate::link::ReplicaLink;
 use async_trait::async_trait;
 use quarry_protocol::ids::LogId;

@@ -74,6 +74,9 @@ async fn greet(address: &str, cluster: &str) -> Result<(TcpStream, NodeInfo), St
         Reply::Hello(info) if info.cluster != cluster => {
             Err(format!("it belongs to cluster {:?}, not {cluster:?}: check the store URL", info.cluster))
         }
+        Reply::Hello(info) if info.shards.is_empty() => {
+            Err("it says that it has no shard: it breaks the protocol".to_owned())
+        }
         Reply::Hello(info) => Ok((stream, info)),
         Reply::Refused(why) => Err(why.to_string()),
         other => Err(format!("it answered a hello with {other:?}: it breaks the protocol")),
