@@ -52,7 +52,7 @@ use quarry_protocol::limits::{
     CHUNK_HEADER_BYTES, FILE_BYTES_MAX, FILE_BYTES_MIN, FILES_PER_SHARD_MAX, FILES_PER_SHARD_MIN,
 };
 use quarry_protocol::replica::ToStore;
-use quarry_protocol::snapshot::Record;
+use quarry_protocol::snapshot::{LogRecord, Record};
 use quarry_protocol::time::Micros;
 use small_state::SmallState;
 use statistics::Counted;
@@ -127,16 +127,14 @@ impl Store {
         let floor = |deleted, floor| if deleted > Epoch(0) { ChunkSeq(u64::MAX) } else { floor };
         let floors = logs.iter().map(|log| (log.record.log, floor(log.record.deleted, log.record.floor)));
         let floors = floors.filter(|(_, floor)| *floor > ChunkSeq(0)).collect();
-        let segments = logs.iter().flat_map(|log| {
+        let records = logs.iter().map(|log| {
             let fence = log.segments.iter().map(|segment| segment.segment.epoch).max().unwrap_or_default();
-            let mut record = log.record;
-            record.fence = record.fence.max(fence);
-            Some(record)
+            LogRecord { fence: fence.max(log.record.fence), ..log.record }
         });
         let mut store = Self {
             config,
             now: Micros(0),
-            state: SmallState::new(segments, &losses, &identities),
+            state: SmallState::new(records, &losses, &identities),
             index,
             floors,
             files: table,

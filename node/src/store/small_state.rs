@@ -1,0 +1,159 @@
+//! The shard's small state as of the last batch placed: what the next snapshot will hold (D5).
+//!
+//! It is derived from the entries themselves, in the order in which they are placed. So a snapshot says exactly what
+//! the batches before it say, and is confirmed only after they are.
+
+use quarry_protocol::chunk::ChunkHeader;
+use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
+use quarry_protocol::ranges::SeqRanges;
+use quarry_protocol::snapshot::{IdentityRecord, LogRecord, LossRecord, Record};
+use std::collections::BTreeMap;
+
+/// Logs, losses and identities.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SmallState {
+    logs: BTreeMap<LogId, LogRecord>,
+    losses: BTreeMap<(LogId, SegmentId), SeqRanges>,
+    identities: Vec<IdentityRecord>,
+    loss_records: usize,
+}
+
+impl SmallState {
+    pub(super) fn new(
+        logs: impl IntoIterator<Item = LogRecord>,
+        losses: &[LossRecord],
+        identities: &[IdentityRecord],
+    ) -> Self {
+        let mut state = Self { identities: identities.to_vec(), ..Self::default() };
+        for loss in losses {
+            state.apply(&Record::Loss(*loss));
+        }
+        for log in logs {
+            state.apply(&Record::Log(log));
+        }
+        state
+    }
+
+    /// How many records a snapshot of it has, files not counted.
+    pub(super) fn records(&self) -> usize {
+        self.logs.len() + self.loss_records + self.identities.len()
+    }
+
+    /// How many losses are carried.
+    pub(super) fn loss_records(&self) -> usize {
+        self.loss_records
+    }
+
+    /// By how many records a snapshot may grow with a chunk of `log`.
+    pub(super) fn growth_by_chunk(&self, log: LogId) -> usize {
+        usize::from(!self.logs.contains_key(&log))
+    }
+
+    /// By how many records a snapshot may grow with `record`.
+    pub(super) fn growth_by_record(&self, record: &Record) -> usize {
+        match record {
+            Record::Log(log) => self.growth_by_chunk(log.log),
+            Record::Loss(_) | Record::Identity(_) => 1,
+            Record::File(_) | Record::Chunk(_) | Record::Footer(_) => 0,
+        }
+    }
+
+    /// A chunk carries its writer's epoch, which is the fence that its replica was told of by it.
+    pub(super) fn apply_chunk(&mut self, header: &ChunkHeader) {
+        self.apply(&Record::Log(LogRecord { log: header.log, fence: header.segment.epoch, ..LogRecord::default() }));
+    }
+
+    pub(super) fn apply(&mut self, record: &Record) {
+        match *record {
+            Record::Log(record) => {
+                let log = self.logs.entry(record.log).or_insert(LogRecord { log: record.log, ..LogRecord::default() });
+                let floor = log.floor;
+                log.merge(&record);
+                let (now, deleted) = (log.floor, log.deleted > Epoch(0));
+                if deleted {
+                    self.forget_losses(record.log, ChunkSeq(u64::MAX));
+                } else if now > floor {
+                    self.forget_losses(record.log, now);
+                }
+            }
+            Record::Loss(loss) => {
+                let ranges = self.losses.entry((loss.log, loss.segment)).or_default();
+                self.loss_records -= ranges.iter().count();
+                ranges.insert(loss.from, loss.to);
+                self.loss_records += ranges.iter().count();
+            }
+            Record::Identity(identity) => {
+                self.identities.retain(|known| known.disk != identity.disk);
+                self.identities.push(identity);
+            }
+            Record::File(_) | Record::Chunk(_) | Record::Footer(_) => {
+                panic!("not a control entry: {record:?}");
+            }
+        }
+    }
+
+    /// What was lost below the floor is not missed any more (D6).
+    fn forget_losses(&mut self, log: LogId, below: ChunkSeq) {
+        let first = SegmentId { epoch: Epoch(0), index: 0 };
+        let last = SegmentId { epoch: Epoch(u64::MAX), index: u32::MAX };
+        let of_log: Vec<_> = self.losses.range((log, first)..=(log, last)).map(|(key, _)| *key).collect();
+        for key in of_log {
+            let ranges = self.losses.get_mut(&key).expect("it was just listed");
+            self.loss_records -= ranges.iter().count();
+            ranges.remove(ChunkSeq(0), below);
+            self.loss_records += ranges.iter().count();
+            if ranges.is_empty() {
+                self.losses.remove(&key);
+            }
+        }
+    }
+
+    /// The records, as a snapshot holds them.
+    pub(super) fn to_records(&self) -> impl Iterator<Item = Record> + '_ {
+        let losses = self.losses.iter().flat_map(|(&(log, segment), ranges)| {
+            ranges.iter().map(move |(from, to)| Record::Loss(LossRecord { log, segment, from, to }))
+        });
+        self.identities
+            .iter()
+            .map(|identity| Record::Identity(*identity))
+            .chain(self.logs.values().map(|log| Record::Log(*log)))
+            .chain(losses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(floor: u64, deleted: u64) -> Record {
+        let (floor, deleted) = (ChunkSeq(floor), Epoch(deleted));
+        Record::Log(LogRecord { log: LogId([1; 16]), floor, deleted, ..LogRecord::default() })
+    }
+
+    fn loss(from: u64, to: u64) -> Record {
+        let segment = SegmentId { epoch: Epoch(1), index: 0 };
+        Record::Loss(LossRecord { log: LogId([1; 16]), segment, from: ChunkSeq(from), to: ChunkSeq(to) })
+    }
+
+    #[test]
+    fn counts_what_it_writes_and_never_grows_more_than_announced() {
+        let mut state = SmallState::default();
+        let steps = [loss(3, 9), loss(1, 2), loss(9, 12), log(0, 0), loss(20, 21), log(5, 0), log(2, 0), log(0, 7)];
+        let counts = [1, 2, 2, 3, 4, 3, 3, 1];
+        for (step, count) in steps.into_iter().zip(counts) {
+            let allowed = state.records() + state.growth_by_record(&step);
+            state.apply(&step);
+            assert_eq!((state.records(), state.to_records().count()), (count, count), "after {step:?}");
+            assert!(count <= allowed, "{step:?} grew the state to {count}, announced {allowed}");
+        }
+    }
+
+    /// Pitfall 8, DESIGN D5: records merge by maximum, in any order.
+    #[test]
+    fn a_floor_never_moves_back() {
+        let mut state = SmallState::default();
+        state.apply(&log(5, 0));
+        state.apply(&log(2, 0));
+        assert_eq!(state.to_records().collect::<Vec<_>>(), [log(5, 0)]);
+    }
+}
