@@ -21,6 +21,8 @@ mod invariants;
 mod log;
 mod put;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use durable::Durable;
 pub use event::{Identity, ReplicaEffect, ReplicaEvent, RestoredLog, RestoredSegment, Slot, Ticket, ToStore};
