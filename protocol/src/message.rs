@@ -187,7 +187,7 @@ pub enum Reply {
     },
     /// The deletion is durable here.
     Deleted,
-    /// The request was refused; nothing was stored because of it.
+    /// The request was refused; nothing was stored because of it (a disk that failed excepted).
     Refused(Refusal),
 }
 
@@ -238,7 +238,8 @@ pub enum Refusal {
         /// The bound.
         max: u32,
     },
-    /// The shard's disk failed; it acknowledges nothing until it is restarted (D6).
+    /// The shard's disk failed; it acknowledges nothing until it is restarted (D6). What was on its way by then may
+    /// be stored or not: no answer of this replica shortens a log.
     #[error("disk failed: {why}: replace the disk, or restart the node if it was a passing fault")]
     DiskFailed {
         /// What happened.
