@@ -27,5 +27,6 @@ pub mod record;
 pub mod recovery;
 pub mod replica;
 pub mod snapshot;
+pub mod tail;
 pub mod time;
 pub mod writer;

@@ -101,6 +101,19 @@ pub struct Window {
     pub bytes: u64,
 }
 
+impl Window {
+    /// Refuses a window that holds nothing, or more than any window may.
+    pub fn check(self) -> Result<(), String> {
+        let (chunks, bytes) = (self.chunks, self.bytes);
+        if (1..=WINDOW_CHUNKS_MAX).contains(&chunks) && (1..=WINDOW_BYTES_MAX).contains(&bytes) {
+            return Ok(());
+        }
+        Err(alloc::format!(
+            "window of {chunks} chunks, {bytes} bytes: it holds 1 to {WINDOW_CHUNKS_MAX} chunks and 1 to {WINDOW_BYTES_MAX} bytes"
+        ))
+    }
+}
+
 /// Why bytes are not a usable record. Nothing is ever deleted because of it (P13).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
@@ -273,9 +286,8 @@ impl LogRecord {
         if segment.id.epoch > self.epoch || segment.id.epoch == Epoch(0) {
             return fail(alloc::format!("its epoch is not between 1 and the record's {}", self.epoch));
         }
-        let window = segment.window;
-        if window.chunks == 0 || window.chunks > WINDOW_CHUNKS_MAX || window.bytes == 0 || window.bytes > WINDOW_BYTES_MAX {
-            return fail(alloc::format!("window of {} chunks, {} bytes", window.chunks, window.bytes));
+        if let Err(why) = segment.window.check() {
+            return fail(why);
         }
         for (j, replica) in segment.replicas.iter().enumerate() {
             if replica.address.len() > ADDRESS_BYTES_MAX || replica.zone.len() > ZONE_BYTES_MAX || replica.disk.is_zero() {

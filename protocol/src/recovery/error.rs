@@ -84,6 +84,16 @@ pub enum RecoveryError {
         /// Whether a change of this recovery may take place all the same.
         may_have_happened: bool,
     },
+    /// No replicas were found for the new segment within the deadline.
+    #[error("no replicas were found for a new segment of log {name:?} within {waited_us} us: {why}")]
+    Placement {
+        /// The log's name.
+        name: String,
+        /// How long the recovery took, in microseconds.
+        waited_us: u64,
+        /// The last thing that was wrong.
+        why: String,
+    },
     /// Too few replicas answered within the deadline to know where the log ends, or to hold the new segment.
     #[error("{doing} log {name:?} did not finish within {waited_us} us{}; {}: bring replicas back, then open the log again",
         Place(*.segment, *.seq), Missing(.missing))]
@@ -112,8 +122,6 @@ pub enum Doing {
     Claiming,
     /// Fencing and freezing.
     Settling,
-    /// Finding replicas for the new segment.
-    Placing,
     /// Copying.
     Copying,
     /// Sealing and registering.
@@ -126,7 +134,6 @@ impl core::fmt::Display for Doing {
             Self::Reading => "reading",
             Self::Claiming => "claiming",
             Self::Settling => "settling the end of",
-            Self::Placing => "placing a new segment of",
             Self::Copying => "copying the end of",
             Self::Registering => "registering a new segment of",
         })
@@ -165,13 +172,17 @@ impl core::fmt::Display for Missing<'_> {
 impl RecoveryError {
     /// Whether trying again, unchanged, may succeed.
     pub fn may_retry(&self) -> bool {
-        matches!(self, Self::Superseded { .. } | Self::Register { .. } | Self::Replicas { .. })
+        matches!(self, Self::Superseded { .. } | Self::Register { .. } | Self::Placement { .. } | Self::Replicas { .. })
     }
 
     /// Whether a change of this recovery to the register may have taken place, or may yet.
     pub fn may_have_happened(&self) -> bool {
         match self {
-            Self::Superseded { .. } | Self::RegisterBehind { .. } | Self::Replicas { .. } => true,
+            Self::Superseded { .. }
+            | Self::RegisterBehind { .. }
+            | Self::Broken { .. }
+            | Self::Placement { .. }
+            | Self::Replicas { .. } => true,
             Self::Register { may_have_happened, .. } => *may_have_happened,
             _ => false,
         }

@@ -146,4 +146,13 @@ impl KeptChunks {
         (self.committed_bytes, self.in_flight_bytes) = (0, 0);
         in_flight.into_iter()
     }
+
+    /// The committed chunks.
+    pub(super) fn into_committed(mut self) -> alloc::vec::Vec<Carried> {
+        self.entries.truncate((self.committed.0 - self.first.0) as usize);
+        self.entries
+            .into_iter()
+            .map(|Kept { header, payload, stored, .. }| Carried { header, payload, stored })
+            .collect()
+    }
 }

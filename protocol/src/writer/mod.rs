@@ -121,6 +121,13 @@ impl Writer {
         if lane.takes_puts() { None } else { Some(lane.trouble()) }
     }
 
+    /// Ends the writer and gives out the committed chunks that some replica may lack, for the next writer of the same
+    /// segment ([`WriterConfig::carried`]).
+    #[must_use]
+    pub fn into_carried(self) -> Vec<Carried> {
+        self.chunks.into_committed()
+    }
+
     /// Takes what happened.
     ///
     /// # Panics
