@@ -56,7 +56,7 @@ impl Recovery {
         match result {
             Ok(replicas) if replicas.len() == wanted => self.placing.replicas = Some(replicas),
             Ok(replicas) => {
-                self.place_failed(now, alloc::format!("{} replicas found of {wanted} wanted", replicas.len()))
+                self.place_failed(now, alloc::format!("{} replicas found of {wanted} wanted", replicas.len()));
             }
             Err(why) => self.place_failed(now, why),
         }
