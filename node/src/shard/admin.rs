@@ -1,7 +1,7 @@
 //! What the control plane may ask a shard.
 
 use super::Shard;
-use crate::store::ReplayReport;
+use crate::store::{ReplayReport, StoreStatistics};
 use quarry_protocol::ids::{DiskId, LogId};
 use quarry_protocol::replica::LogState;
 
@@ -53,6 +53,10 @@ pub struct ShardStatistics {
     pub reading: u64,
     /// Reads waiting for their turn now.
     pub reads_waiting: u64,
+    /// Files, space, batches.
+    pub store: StoreStatistics,
+    /// Why no further chunk file can be made, if that failed: most often a full file system.
+    pub preparation_error: Option<String>,
     /// What the shard did since it started.
     pub counters: Counters,
     /// What the replay at start found.
@@ -76,10 +80,6 @@ pub struct Counters {
     pub chunks_read: u64,
     /// Chunks that turned out to be unreadable.
     pub chunks_unreadable: u64,
-    /// Batches written.
-    pub batches: u64,
-    /// Bytes of batches written, padding included.
-    pub batch_bytes: u64,
 }
 
 impl Shard {
@@ -107,6 +107,8 @@ impl Shard {
             storing: self.replica.in_flight(),
             reading: self.reads.in_progress() as u64,
             reads_waiting: self.reads.waiting() as u64,
+            store: self.store.statistics(),
+            preparation_error: self.store.preparation_error().map(str::to_owned),
             counters: self.counters,
             replay: self.replay.clone(),
         }
