@@ -7,17 +7,19 @@ use crate::record::Segment;
 
 /// The first seq of `segment` that is not known to be committed, given that everything before the segment is.
 ///
+/// `floor` is that of the record which names the segment: what lies below is committed (P12), and no replica has to hold it
+/// any more.
 /// `views` come from an inspect or a fence, each with the replica's index in the segment; a replica that is named twice
 /// counts once (pitfall 4), a view of another segment not at all (pitfall 20d). What lies below any watermark is
 /// committed; from the highest one on, a chunk seen on an ack quorum is, as long as every chunk before it is.
-pub fn committed_tail(segment: &Segment, views: &[(usize, SegmentView)]) -> ChunkSeq {
+pub fn committed_tail(segment: &Segment, floor: ChunkSeq, views: &[(usize, SegmentView)]) -> ChunkSeq {
     let end = segment.end_seq().unwrap_or(ChunkSeq(u64::MAX));
     if segment.is_sealed() {
         return end;
     }
     let Ok(quorum) = segment.quorum() else { return segment.base };
     let views = || views.iter().filter(|(index, view)| view.segment == segment.id && *index < quorum.replicas());
-    let mut tail = views().map(|(_, view)| view.watermark).max().unwrap_or_default().max(segment.base);
+    let mut tail = views().map(|(_, view)| view.watermark).max().unwrap_or_default().max(segment.base).max(floor);
     while tail < end {
         let mut holders = ReplicaSet::default();
         for (index, view) in views() {
@@ -57,7 +59,7 @@ mod tests {
     }
 
     fn tail(views: &[(usize, SegmentView)]) -> u64 {
-        committed_tail(&segment(SegmentEnd::Open), views).0
+        committed_tail(&segment(SegmentEnd::Open), ChunkSeq(0), views).0
     }
 
     #[test]
@@ -90,11 +92,19 @@ mod tests {
         assert_eq!(tail(&[(0, other.clone()), (1, other)]), 10);
     }
 
+    /// Pitfall 20a: replicas that dropped what lies below the floor still tell where the log ends.
+    #[test]
+    fn what_is_trimmed_counts_as_committed() {
+        let views = [(0, view(11, &[(14, 20)])), (1, view(11, &[(14, 20)]))];
+        assert_eq!(committed_tail(&segment(SegmentEnd::Open), ChunkSeq(14), &views).0, 20);
+        assert_eq!(committed_tail(&segment(SegmentEnd::Open), ChunkSeq(14), &[]).0, 14);
+    }
+
     #[test]
     fn a_known_end_is_never_passed() {
         let views = [(0, view(14, &[])), (1, view(10, &[]))];
-        assert_eq!(committed_tail(&segment(SegmentEnd::Boundary { at: ChunkSeq(12) }), &views).0, 12);
+        assert_eq!(committed_tail(&segment(SegmentEnd::Boundary { at: ChunkSeq(12) }), ChunkSeq(0), &views).0, 12);
         let digest = crate::digest::Digest::default();
-        assert_eq!(committed_tail(&segment(SegmentEnd::Sealed { at: ChunkSeq(11), digest }), &views).0, 11);
+        assert_eq!(committed_tail(&segment(SegmentEnd::Sealed { at: ChunkSeq(11), digest }), ChunkSeq(0), &views).0, 11);
     }
 }
