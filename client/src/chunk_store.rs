@@ -216,6 +216,8 @@ pub struct RecoveryReport {
     pub sealed: Vec<(SegmentId, ChunkSeq)>,
     /// Who holds the new segment, as `zone (address)`.
     pub replicas: Vec<String>,
+    /// Replicas that were asked and did not answer, as `zone (address): why`.
+    pub silent: Vec<String>,
     /// How long it took.
     pub took: Duration,
 }

@@ -15,6 +15,15 @@ pub enum Fate {
     Unknown,
 }
 
+impl From<quarry_protocol::writer::Fate> for Fate {
+    fn from(fate: quarry_protocol::writer::Fate) -> Self {
+        match fate {
+            quarry_protocol::writer::Fate::NeverStored => Self::NeverStored,
+            quarry_protocol::writer::Fate::Unknown => Self::Unknown,
+        }
+    }
+}
+
 impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -114,12 +123,6 @@ pub enum AppendError {
         /// What became of the chunk.
         fate: Fate,
     },
-    /// The writer was closed before this append was called.
-    #[error("log {log:?}: the writer was closed: append before close, or open the log again")]
-    Closed {
-        /// The log.
-        log: String,
-    },
 }
 
 impl AppendError {
@@ -143,9 +146,7 @@ impl AppendError {
             | Self::LogDeleted { fate, .. }
             | Self::NoQuorum { fate, .. }
             | Self::Stopped { fate, .. } => *fate,
-            Self::ChunkSize { .. } | Self::LargerThanWindow { .. } | Self::NoRoom { .. } | Self::Closed { .. } => {
-                Fate::NeverStored
-            }
+            Self::ChunkSize { .. } | Self::LargerThanWindow { .. } | Self::NoRoom { .. } => Fate::NeverStored,
         }
     }
 
@@ -170,7 +171,7 @@ impl AppendError {
             | Self::LogDeleted { fate, .. }
             | Self::NoQuorum { fate, .. }
             | Self::Stopped { fate, .. } => *fate = new,
-            Self::ChunkSize { .. } | Self::LargerThanWindow { .. } | Self::NoRoom { .. } | Self::Closed { .. } => {
+            Self::ChunkSize { .. } | Self::LargerThanWindow { .. } | Self::NoRoom { .. } => {
                 assert!(new == Fate::NeverStored, "{self} cannot leave a chunk behind");
             }
         }

@@ -27,14 +27,6 @@ pub enum ConnectError {
         /// What the register says.
         why: String,
     },
-    /// A node answered that it is not what the URL says: another cluster, another version.
-    #[error("store {url:?}: {why}")]
-    Refused {
-        /// The URL.
-        url: String,
-        /// What the node says.
-        why: String,
-    },
 }
 
 impl ConnectError {

@@ -45,6 +45,8 @@ pub enum DeleteError {
         name: String,
         /// What it says.
         why: String,
+        /// Whether the deletion may have begun all the same.
+        may_have_happened: bool,
     },
     /// The log's record is damaged or of another version; it needs an operator.
     #[error("log {name:?}: {why}")]
@@ -67,6 +69,10 @@ impl DeleteError {
     /// Whether the deletion may have begun all the same: its writer may be fenced, and the tombstone may be on record.
     #[must_use]
     pub const fn may_have_happened(&self) -> bool {
-        matches!(self, Self::LostRace { .. } | Self::Unavailable { .. } | Self::Register { .. })
+        match self {
+            Self::BadName { .. } | Self::NotFound { .. } => false,
+            Self::Register { may_have_happened, .. } => *may_have_happened,
+            Self::LostRace { .. } | Self::Unavailable { .. } | Self::Record { .. } => true,
+        }
     }
 }

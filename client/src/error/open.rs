@@ -43,12 +43,10 @@ pub enum OpenError {
         by: Epoch,
     },
     /// There are not enough zones with live nodes for a new segment.
-    #[error("log {name:?}: no place for {replicas} replicas: {why}")]
+    #[error("log {name:?}: no place for its replicas: {why}")]
     NoPlace {
         /// The log.
         name: String,
-        /// How many were wanted.
-        replicas: usize,
         /// What is missing.
         why: String,
     },
@@ -69,6 +67,8 @@ pub enum OpenError {
         name: String,
         /// What it says.
         why: String,
+        /// Whether the takeover may have begun all the same.
+        may_have_happened: bool,
     },
     /// The log's record is damaged, of another version, or full; it needs an operator.
     #[error("log {name:?}: {why}")]
@@ -78,8 +78,8 @@ pub enum OpenError {
         /// What is wrong with it.
         why: String,
     },
-    /// A rule was broken that no fault can break: two contents for one seq, or a digest that does not chain.
-    #[error("log {name:?}: its replicas contradict each other: {why}; nothing was changed, keep every copy")]
+    /// Register and replicas contradict each other in a way that no fault explains that the rules allow for.
+    #[error("log {name:?}: register and replicas contradict each other: {why}; keep every copy")]
     Contradiction {
         /// The log.
         name: String,
@@ -98,14 +98,16 @@ impl OpenError {
     /// Whether the takeover may have begun all the same: an earlier writer may be fenced, and the log may have been made.
     #[must_use]
     pub const fn may_have_happened(&self) -> bool {
-        matches!(
-            self,
+        match self {
+            Self::BadName { .. } | Self::BadOptions { .. } | Self::NotFound { .. } | Self::AlreadyExists { .. } => {
+                false
+            }
+            Self::Register { may_have_happened, .. } => *may_have_happened,
             Self::LostRace { .. }
-                | Self::NoPlace { .. }
-                | Self::Unavailable { .. }
-                | Self::Register { .. }
-                | Self::Record { .. }
-                | Self::Contradiction { .. }
-        )
+            | Self::NoPlace { .. }
+            | Self::Unavailable { .. }
+            | Self::Record { .. }
+            | Self::Contradiction { .. } => true,
+        }
     }
 }

@@ -10,16 +10,21 @@
 //! links', the task's when the quorum answers, and the caller's.
 
 mod pending;
+mod settle;
 mod shared;
+mod task;
 
 pub use pending::{PendingAppend, Receipt};
 
 use crate::error::AppendError;
+use crate::link::ReplicaLink;
 use bytes::Bytes;
 use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
+use quarry_protocol::writer::WriterConfig;
 use shared::Shared;
 use std::fmt;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// The one writer of a log, until another open takes the log over; from [`crate::ChunkStore::open`].
 ///
@@ -34,24 +39,41 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
+    /// The writer of a segment that the register holds (P5). Must be called inside a Tokio runtime.
+    pub(crate) fn start(name: &str, config: WriterConfig, links: Vec<Arc<dyn ReplicaLink>>) -> Self {
+        let (log, segment) = (config.log, config.segment);
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let subscriptions: Vec<_> =
+            links.iter().enumerate().map(|(i, link)| link.subscribe(log, segment, i, sender.clone())).collect();
+        let shared = Arc::new(Shared::new(name, config, links));
+        // Each link has said by now whether it is up: the first append does not have to wait for the task to hear it.
+        let mut first = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            first.push(event);
+        }
+        shared.take_events(&mut first);
+        tokio::spawn(task::run(Arc::clone(&shared), events, subscriptions));
+        Self { shared }
+    }
+
     /// The log's name.
     pub fn name(&self) -> &str {
-        self.shared.name()
+        &self.shared.name
     }
 
     /// The log's identity.
     pub fn log(&self) -> LogId {
-        self.shared.log()
+        self.shared.log
     }
 
     /// This writer's epoch.
     pub fn epoch(&self) -> Epoch {
-        self.shared.segment().epoch
+        self.shared.segment.epoch
     }
 
     /// The segment it writes.
     pub fn segment(&self) -> SegmentId {
-        self.shared.segment()
+        self.shared.segment
     }
 
     /// What the next append will get, if the writer is still good.

@@ -1,54 +1,337 @@
-//! What the appending callers and the writer's task share.
+//! What the appending callers and the writer's task share: the machine, behind one lock.
+//!
+//! Whoever changes the machine also does what it wants done: puts go to the links under the lock, so that they keep their
+//! order; flushing links and waking callers happens after it.
 
 use super::pending::PendingAppend;
-use crate::error::AppendError;
+use super::settle::{Settled, Settling};
+use crate::error::{AppendError, Fate};
+use crate::link::{LinkEvent, ReplicaLink};
 use bytes::Bytes;
+use quarry_protocol::chunk::check_length;
 use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
-use std::sync::Arc;
+use quarry_protocol::quorum::ReplicaSet;
+use quarry_protocol::record::Window;
+use quarry_protocol::time::Micros;
+use quarry_protocol::writer::{StopReason, Writer, WriterConfig, WriterEffect, WriterEvent};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Mutex as FairMutex, MutexGuard as FairGuard, Notify, oneshot};
+use tokio::time::Instant;
 
 pub(super) struct Shared {
-    name: Arc<str>,
-    log: LogId,
-    segment: SegmentId,
-    next: ChunkSeq,
+    pub(super) name: Arc<str>,
+    pub(super) log: LogId,
+    pub(super) segment: SegmentId,
+    window: Window,
+    append_deadline: Duration,
+    /// One per replica of the segment, in the record's order.
+    links: Vec<Arc<dyn ReplicaLink>>,
+    started: Instant,
+    /// Whoever appends holds this: those who wait for room queue up in the order of their calls.
+    turn: FairMutex<()>,
+    /// Tells the holder of the turn that its chunk may fit now.
+    room: Notify,
+    /// Tells the task that a deadline is nearer than it knows, or that the writer was closed.
+    pub(super) wake: Notify,
+    /// Tells everybody who waits for the writer's end.
+    ended: Notify,
+    state: Mutex<State>,
+}
+
+struct State {
+    machine: Writer,
+    settling: Settling,
+    /// Bytes that the holder of the turn waits for room for.
+    wanted: Option<u64>,
+    /// When the task will look at the machine by itself. Only ever moved forward by the task, so that a busy writer does
+    /// not touch its timer per append.
+    armed: Option<Micros>,
+    stopped: Option<AppendError>,
+    closed: bool,
+}
+
+/// What is left to do once the lock is released.
+#[derive(Default)]
+struct Aftermath {
+    touched: ReplicaSet,
+    settled: Vec<Settled>,
+    room: bool,
+    wake: bool,
+    ended: bool,
 }
 
 impl Shared {
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn log(&self) -> LogId {
-        self.log
-    }
-
-    pub(super) fn segment(&self) -> SegmentId {
-        self.segment
+    pub(super) fn new(name: &str, config: WriterConfig, links: Vec<Arc<dyn ReplicaLink>>) -> Self {
+        let WriterConfig { log, segment, window, deadline_us, .. } = config;
+        let settling = Settling::new(segment.epoch);
+        let machine = Writer::new(config, Micros(0));
+        let state = State { machine, settling, wanted: None, armed: None, stopped: None, closed: false };
+        Self {
+            name: name.into(),
+            log,
+            segment,
+            window,
+            append_deadline: Duration::from_micros(deadline_us),
+            links,
+            started: Instant::now(),
+            turn: FairMutex::new(()),
+            room: Notify::new(),
+            wake: Notify::new(),
+            ended: Notify::new(),
+            state: Mutex::new(state),
+        }
     }
 
     pub(super) fn next_seq(&self) -> ChunkSeq {
-        self.next
+        self.lock().machine.next_seq()
     }
 
     pub(super) fn tail(&self) -> ChunkSeq {
-        self.next
+        self.lock().machine.committed()
     }
 
     pub(super) async fn append(&self, payload: Bytes) -> Result<PendingAppend, AppendError> {
-        self.try_append(payload)
+        let crc = self.judge(&payload)?;
+        let turn = match self.turn.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => self.turn.lock().await,
+        };
+        loop {
+            if let Some(pending) = self.submit(&payload, crc, &turn, true)? {
+                return Ok(pending);
+            }
+            // Room that appears before this waits is not missed: notify_one leaves a permit.
+            self.room.notified().await;
+        }
     }
 
-    pub(super) fn try_append(&self, _payload: Bytes) -> Result<PendingAppend, AppendError> {
-        Err(AppendError::Closed { log: self.name.to_string() })
+    pub(super) fn try_append(&self, payload: Bytes) -> Result<PendingAppend, AppendError> {
+        let crc = self.judge(&payload)?;
+        let Window { chunks: window_chunks, bytes: window_bytes } = self.window;
+        let full = || AppendError::NoRoom { log: self.name.to_string(), window_chunks, window_bytes };
+        let turn = self.turn.try_lock().map_err(|_| full())?;
+        self.submit(&payload, crc, &turn, false)?.ok_or_else(full)
     }
 
+    /// Waits until everything appended so far is settled.
     pub(super) async fn flush(&self) -> Result<ChunkSeq, AppendError> {
-        Ok(self.next)
+        let settled = {
+            let mut state = self.lock();
+            if let Some(why) = &state.stopped {
+                return Err(why.with_fate(state.settling.worst_fate()));
+            }
+            state.settling.when_settled()
+        };
+        if let Some(settled) = settled {
+            // The last append's own outcome is the outcome of all before it: acknowledgements come in order.
+            settled.await.unwrap_or_else(|_| Err(self.runtime_gone(Fate::Unknown)))?;
+        }
+        Ok(self.tail())
     }
 
     pub(super) async fn stopped(&self) -> AppendError {
-        AppendError::Closed { log: self.name.to_string() }
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if let Some(why) = &self.lock().stopped {
+                return why.clone();
+            }
+            ended.await;
+        }
     }
 
-    pub(super) fn close(&self) {}
+    /// No more appends will come.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.wake.notify_one();
+    }
+
+    /// Whether the task has nothing left to do.
+    pub(super) fn is_finished(&self) -> bool {
+        let state = self.lock();
+        state.stopped.is_some() || (state.closed && state.settling.is_empty())
+    }
+
+    /// When the task has to call [`Self::tick`].
+    pub(super) fn armed(&self) -> Option<Instant> {
+        self.lock().armed.map(|at| self.started + Duration::from_micros(at.0))
+    }
+
+    pub(super) fn tick(&self) {
+        self.change(|state, now| {
+            state.armed = None;
+            state.machine.handle(now, WriterEvent::Tick);
+        });
+    }
+
+    /// Takes in what the links report.
+    pub(super) fn take_events(&self, events: &mut Vec<(usize, LinkEvent)>) {
+        self.change(|state, now| {
+            for (replica, event) in events.drain(..) {
+                let event = match event {
+                    LinkEvent::Stored(seq) => WriterEvent::Stored { replica, seq },
+                    LinkEvent::Refused(seq, refusal) => WriterEvent::Refused { replica, seq, refusal },
+                    LinkEvent::Up => WriterEvent::Up { replica },
+                    LinkEvent::Down(why) => WriterEvent::Down { replica, why },
+                };
+                state.machine.handle(now, event);
+            }
+        });
+    }
+
+    /// The task is gone before it was finished: its runtime was shut down.
+    pub(super) fn abandon(&self) {
+        let mut state = self.lock();
+        if state.stopped.is_none() {
+            state.stopped = Some(self.runtime_gone(Fate::NeverStored));
+        }
+        state.settling.abandon();
+        drop(state);
+        self.room.notify_one();
+        self.ended.notify_waiters();
+    }
+
+    /// Refuses what no window could ever hold; else the payload's checksum, taken once for its whole way (D3).
+    fn judge(&self, payload: &Bytes) -> Result<u32, AppendError> {
+        let (log, got) = (|| self.name.to_string(), payload.len());
+        if check_length(got as u64).is_err() {
+            return Err(AppendError::ChunkSize { log: log(), got });
+        }
+        if got as u64 > self.window.bytes {
+            return Err(AppendError::LargerThanWindow { log: log(), got, window_bytes: self.window.bytes });
+        }
+        Ok(crc32c::crc32c(payload))
+    }
+
+    /// Appends if there is room; if not and `wait`, sees to it that `room` is told once there is.
+    fn submit(
+        &self,
+        payload: &Bytes,
+        payload_crc: u32,
+        _turn: &FairGuard<'_, ()>,
+        wait: bool,
+    ) -> Result<Option<PendingAppend>, AppendError> {
+        self.change(|state, now| {
+            state.wanted = None;
+            if let Some(why) = &state.stopped {
+                return Err(why.with_fate(Fate::NeverStored));
+            }
+            if !state.machine.would_fit(payload.len() as u64) {
+                state.wanted = wait.then_some(payload.len() as u64);
+                return Ok(None);
+            }
+            let seq = state.machine.next_seq();
+            let (outcome, receiver) = oneshot::channel();
+            let token = state.settling.add(outcome);
+            state.machine.handle(now, WriterEvent::Append { token, payload: payload.clone(), payload_crc });
+            Ok(Some(PendingAppend::new(seq, Arc::clone(&self.name), receiver)))
+        })
+    }
+
+    /// Changes the machine, does what it wants done, and wakes whom that concerns.
+    fn change<T>(&self, change: impl FnOnce(&mut State, Micros) -> T) -> T {
+        let mut after = Aftermath::default();
+        let result = {
+            let mut state = self.lock();
+            let result = change(&mut state, self.now());
+            self.do_effects(&mut state, &mut after);
+            self.arm(&mut state, &mut after);
+            after.room = state.wanted.is_some_and(|bytes| state.stopped.is_some() || state.machine.would_fit(bytes));
+            after.wake |= state.closed && state.settling.is_empty();
+            result
+        };
+        for replica in after.touched.iter() {
+            self.links[replica].flush();
+        }
+        for settled in after.settled {
+            settled.tell();
+        }
+        if after.room {
+            self.room.notify_one();
+        }
+        if after.ended {
+            self.ended.notify_waiters();
+        }
+        if after.wake || after.ended {
+            self.wake.notify_one();
+        }
+        result
+    }
+
+    fn do_effects(&self, state: &mut State, after: &mut Aftermath) {
+        while let Some(effect) = state.machine.poll_effect() {
+            match effect {
+                WriterEffect::Put { replica, header, payload } => {
+                    self.links[replica].put(header, payload);
+                    after.touched.insert(replica);
+                }
+                WriterEffect::Committed { token, seq } => after.settled.push(state.settling.committed(token, seq)),
+                WriterEffect::Failed { token, seq: _, fate, why } => {
+                    let error = self.failure(fate.into(), &why.to_string(), state.stopped.as_ref());
+                    after.settled.push(state.settling.failed(token, error));
+                }
+                WriterEffect::Stopped { why } => {
+                    let error = self.stop(why);
+                    tracing::warn!(log = %self.name, segment = %self.segment, "the writer stopped: {error}");
+                    state.stopped = Some(error);
+                    after.ended = true;
+                }
+                WriterEffect::LeftBehind { replica, why } => {
+                    tracing::warn!(log = %self.name, segment = %self.segment, "{} is left behind: {why}", self.who(replica));
+                }
+                WriterEffect::Rejoined { replica, lacks_from, lacks_to } => {
+                    let who = self.who(replica);
+                    tracing::info!(log = %self.name, segment = %self.segment, "{who} is back, without {lacks_from}..{lacks_to}");
+                }
+            }
+        }
+    }
+
+    /// Sees to it that the task wakes in time, without touching its timer while it would wake early enough anyway.
+    fn arm(&self, state: &mut State, after: &mut Aftermath) {
+        if let Some(due) = state.machine.poll_timeout()
+            && state.armed.is_none_or(|armed| due < armed)
+        {
+            state.armed = Some(due);
+            after.wake = true;
+        }
+    }
+
+    fn failure(&self, fate: Fate, why: &str, stopped: Option<&AppendError>) -> AppendError {
+        match stopped {
+            Some(stopped) => stopped.with_fate(fate),
+            None => AppendError::Stopped { log: self.name.to_string(), why: why.to_owned(), fate },
+        }
+    }
+
+    fn stop(&self, why: StopReason) -> AppendError {
+        let (log, fate) = (self.name.to_string(), Fate::NeverStored);
+        match why {
+            StopReason::Fenced { mine, by } => AppendError::Fenced { log, epoch: mine, by, fate },
+            StopReason::Deleted { at } => AppendError::LogDeleted { log, by: at, fate },
+            StopReason::NoQuorum { needed, troubles, .. } => {
+                let why: Vec<_> = troubles.iter().map(|t| format!("{}: {}", self.who(t.replica), t.why)).collect();
+                AppendError::NoQuorum { log, deadline: self.append_deadline, needed, why: why.join("; "), fate }
+            }
+            broken @ StopReason::Broken { .. } => AppendError::Stopped { log, why: broken.to_string(), fate },
+        }
+    }
+
+    fn who(&self, replica: usize) -> String {
+        let replica = self.links[replica].replica();
+        format!("{} (zone {})", replica.address, replica.zone)
+    }
+
+    fn runtime_gone(&self, fate: Fate) -> AppendError {
+        AppendError::Stopped { log: self.name.to_string(), why: "its runtime was shut down".to_owned(), fate }
+    }
+
+    fn now(&self) -> Micros {
+        Micros(self.started.elapsed().as_micros() as u64)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

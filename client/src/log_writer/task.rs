@@ -1,0 +1,59 @@
+//! The writer's task: brings what the links report, and the passing of time, to the machine.
+
+use super::shared::Shared;
+use crate::link::{LinkEvent, Subscription};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Most events taken in under one hold of the lock.
+const EVENTS_PER_ROUND: usize = 256;
+/// How far away a timer is that is not needed.
+const FAR: Duration = Duration::from_hours(24);
+
+/// Runs until the writer is finished. The subscriptions live as long as the task.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    mut events: mpsc::UnboundedReceiver<(usize, LinkEvent)>,
+    subscriptions: Vec<Subscription>,
+) {
+    let abandoned = AbandonOnDrop(shared);
+    let shared = &abandoned.0;
+    let mut round = Vec::with_capacity(EVENTS_PER_ROUND);
+    let mut timer = std::pin::pin!(tokio::time::sleep(FAR));
+    let mut timer_armed = None;
+    while !shared.is_finished() {
+        let armed = shared.armed();
+        if armed != timer_armed {
+            timer.as_mut().reset(armed.unwrap_or_else(far));
+            timer_armed = armed;
+        }
+        tokio::select! {
+            biased;
+            _ = events.recv_many(&mut round, EVENTS_PER_ROUND) => shared.take_events(&mut round),
+            () = &mut timer => {
+                timer.as_mut().reset(far());
+                timer_armed = None;
+                shared.tick();
+            }
+            () = shared.wake.notified() => {}
+        }
+    }
+    drop(subscriptions);
+}
+
+fn far() -> Instant {
+    Instant::now() + FAR
+}
+
+/// Fails what is in flight if the task is dropped in the middle.
+struct AbandonOnDrop(Arc<Shared>);
+
+impl Drop for AbandonOnDrop {
+    fn drop(&mut self) {
+        if !self.0.is_finished() {
+            self.0.abandon();
+        }
+    }
+}
