@@ -10,14 +10,27 @@
 pub mod capabilities;
 pub mod chunk_store;
 pub mod cluster;
+pub mod conformance;
 mod connect;
+mod delete;
 pub mod error;
+mod inspect;
 pub mod inspection;
 pub mod link;
+mod list;
 pub mod log_writer;
+mod lookup;
+pub mod memory;
+mod open;
+pub mod quorum_store;
+mod random;
 pub mod reader;
 pub mod register;
 pub mod store_url;
+mod tail;
+mod told;
+mod trim;
+mod views;
 
 pub use capabilities::{Capabilities, LatencyClass};
 pub use chunk_store::{

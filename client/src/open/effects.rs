@@ -1,0 +1,89 @@
+//! Each effect of a recovery as a future that ends in the event the machine waits for. Each is bounded in time.
+
+use crate::link::LinkError;
+use crate::quorum_store::Parts;
+use crate::register::{RegisterError, SwapError};
+use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
+use quarry_protocol::limits::READ_BYTES_MAX;
+use quarry_protocol::message::{Answer, Request};
+use quarry_protocol::record::{LogRecord, ReplicaRef, Version};
+use quarry_protocol::recovery::{FetchFailure, RecoveryEvent, RegisterFailure, RequestNo, SwapOutcome};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the register may take to answer before it counts as not answering.
+pub(crate) const REGISTER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a placement may take.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) async fn read_record(parts: &Parts, request: RequestNo, name: String) -> RecoveryEvent {
+    let result = match timeout(REGISTER_TIMEOUT, parts.register.read(&name)).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => Err(register_failure(&error)),
+        Err(_) => Err(RegisterFailure::Unavailable(format!("no answer within {REGISTER_TIMEOUT:?}"))),
+    };
+    RecoveryEvent::RecordRead { request, result }
+}
+
+fn register_failure(error: &RegisterError) -> RegisterFailure {
+    if error.may_retry() {
+        RegisterFailure::Unavailable(error.to_string())
+    } else {
+        RegisterFailure::Unusable(error.to_string())
+    }
+}
+
+pub(super) async fn swap(
+    parts: &Parts,
+    request: RequestNo,
+    expected: Option<Version>,
+    record: Box<LogRecord>,
+) -> RecoveryEvent {
+    let outcome = match timeout(REGISTER_TIMEOUT, parts.register.compare_and_swap(expected.as_ref(), &record)).await {
+        Ok(Ok(version)) => SwapOutcome::Done(version),
+        Ok(Err(SwapError::Conflict)) => SwapOutcome::Conflict,
+        Ok(Err(SwapError::Ambiguous { why })) => SwapOutcome::Ambiguous(why),
+        Ok(Err(SwapError::Failed(why))) => SwapOutcome::Failed(why.to_string()),
+        Err(_) => SwapOutcome::Ambiguous(format!("no answer within {REGISTER_TIMEOUT:?}")),
+    };
+    RecoveryEvent::Swapped { request, outcome }
+}
+
+pub(super) async fn place(
+    parts: &Parts,
+    request: RequestNo,
+    log: LogId,
+    replicas: usize,
+    known: Vec<ReplicaRef>,
+) -> RecoveryEvent {
+    let result = match timeout(PLACE_TIMEOUT, parts.cluster.place(log, replicas, &known)).await {
+        Ok(Ok(placement)) => Ok(placement.replicas),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {PLACE_TIMEOUT:?}")),
+    };
+    RecoveryEvent::Placed { request, result }
+}
+
+pub(super) async fn call(parts: &Parts, request: RequestNo, to: ReplicaRef, what: Request) -> RecoveryEvent {
+    let result = parts.cluster.link(&to).call(what).await.map_err(|error| error.to_string());
+    RecoveryEvent::Replied { request, result }
+}
+
+pub(super) async fn fetch(
+    parts: &Parts,
+    request: RequestNo,
+    from: ReplicaRef,
+    (log, segment): (LogId, SegmentId),
+    seq: ChunkSeq,
+) -> RecoveryEvent {
+    let result = match parts.cluster.link(&from).read(log, segment, seq, 1, READ_BYTES_MAX).await {
+        Ok(answer) => match answer.chunks.into_iter().next() {
+            Some(chunk) => Ok((chunk.header, chunk.payload)),
+            None => Err(FetchFailure::Answer(answer.answer)),
+        },
+        // A chunk that does not verify is unknown, never absent (P8).
+        Err(LinkError::Corrupt { .. }) => Err(FetchFailure::Answer(Answer::Unknown)),
+        Err(error) => Err(FetchFailure::Unreachable(error.to_string())),
+    };
+    RecoveryEvent::Fetched { request, result }
+}

@@ -1,0 +1,97 @@
+//! Taking a log over: the recovery machine's shell, and what opens and deletions make of it.
+//!
+//! ```text
+//!   open ──► takeover ──► Recovery ──► effects: register, placement, calls, copies
+//!     │          ▲                        │
+//!     ▼          └──────── events ◄───────┘
+//!   LogWriter
+//! ```
+
+mod copies;
+mod effects;
+mod options;
+mod refused;
+mod takeover;
+
+pub(crate) use effects::REGISTER_TIMEOUT;
+pub(crate) use refused::delete_error;
+pub(crate) use takeover::take_over;
+
+use crate::chunk_store::{OpenOptions, Opened, RecoveryReport};
+use crate::error::OpenError;
+use crate::log_writer::LogWriter;
+use crate::quorum_store::Parts;
+use crate::random::random_id;
+use crate::trim;
+use quarry_protocol::ids::OwnerId;
+use quarry_protocol::limits::{STRAGGLER_BYTES_MAX, STRAGGLER_CHUNKS_MAX};
+use quarry_protocol::record::{ReplicaRef, check_log_name};
+use quarry_protocol::recovery::{RecoveryConfig, RecoveryReport as Recovered};
+use quarry_protocol::writer::WriterConfig;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Takes the log over and starts its writer.
+pub(crate) async fn open(parts: &Arc<Parts>, name: &str, options: &OpenOptions) -> Result<Opened, OpenError> {
+    let begun = Instant::now();
+    check_log_name(name).map_err(|why| OpenError::BadName { why })?;
+    let purpose = options::purpose(name, options, &parts.defaults)?;
+    let config = RecoveryConfig {
+        name: name.to_owned(),
+        mode: options::mode(options.create),
+        owner: OwnerId(random_id()),
+        purpose,
+        deadline_us: options.deadline.as_micros() as u64,
+    };
+    let recovered =
+        take_over(parts, config).await.map_err(|error| refused::open_error(name, options.deadline, error))?;
+    let report = report(&recovered, begun.elapsed());
+    tracing::debug!(log = name, epoch = %report.epoch, next_seq = %report.next_seq, kept = report.kept, copied = report.copied,
+        took = ?report.took, "opened");
+    trim::tell_after_open(parts, &recovered);
+    let writer = start_writer(parts, name, options.append_deadline, recovered);
+    Ok(Opened { writer, report })
+}
+
+fn start_writer(parts: &Parts, name: &str, append_deadline: Duration, recovered: Recovered) -> LogWriter {
+    let segment = recovered.segment.expect("a recovery that ends in writing has opened a segment");
+    let links = segment.replicas.iter().map(|replica| parts.cluster.link(replica)).collect();
+    let config = WriterConfig {
+        log: recovered.record.log,
+        segment: segment.id,
+        quorum: segment.quorum().expect("a registered segment has a valid quorum"),
+        window: segment.window,
+        next_seq: recovered.next_seq,
+        digest: recovered.digest,
+        carried: recovered.carried,
+        deadline_us: append_deadline.as_micros() as u64,
+        straggler_chunks_max: STRAGGLER_CHUNKS_MAX,
+        straggler_bytes_max: STRAGGLER_BYTES_MAX,
+    };
+    LogWriter::start(name, config, links)
+}
+
+/// A replica as people know it.
+pub(crate) fn who(replica: &ReplicaRef) -> String {
+    format!("{} ({})", replica.zone, replica.address)
+}
+
+fn report(recovered: &Recovered, took: Duration) -> RecoveryReport {
+    let segment = recovered.segment.as_ref().expect("a recovery that ends in writing has opened a segment");
+    RecoveryReport {
+        log: recovered.record.log,
+        epoch: recovered.epoch,
+        created: recovered.created,
+        segment: segment.id,
+        base: segment.base,
+        next_seq: recovered.next_seq,
+        floor: recovered.record.floor,
+        kept: recovered.settled.iter().map(|settled| settled.end.0 - settled.start.0).sum(),
+        copied: recovered.next_seq.0 - segment.base.0,
+        sealed: recovered.settled.iter().map(|settled| (settled.segment, settled.sealed_at)).collect(),
+        replicas: segment.replicas.iter().map(who).collect(),
+        silent: recovered.silent.iter().map(|missing| format!("{}: {}", who(&missing.replica), missing.why)).collect(),
+        took,
+    }
+}

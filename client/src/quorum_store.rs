@@ -1,0 +1,113 @@
+//! A [`ChunkStore`] made of a cluster of replicas and a register: the one implementation behind every backend, whatever
+//! its replicas are.
+
+use crate::capabilities::{Capabilities, LatencyClass};
+use crate::chunk_store::{ChunkStore, ChunkStream, Deleted, OpenOptions, Opened, ReadOptions, ReadRange, Tail};
+use crate::cluster::Cluster;
+use crate::error::{DeleteError, InspectError, ListError, OpenError, ReadError, TailError, TrimError};
+use crate::inspection::Inspection;
+use crate::register::Register;
+use crate::trim::Trims;
+use crate::{delete, inspect, list, open, reader, tail, trim};
+use async_trait::async_trait;
+use quarry_protocol::ids::ChunkSeq;
+use quarry_protocol::limits::{WINDOW_BYTES_DEFAULT, WINDOW_CHUNKS_DEFAULT};
+use quarry_protocol::record::Window;
+use std::fmt;
+use std::sync::Arc;
+
+/// What an open gets that does not ask for anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreDefaults {
+    /// How many replicas new chunks get.
+    pub replicas: usize,
+    /// How many of them commit a chunk.
+    pub ack_quorum: usize,
+    /// The writer's window.
+    pub window: Window,
+}
+
+impl StoreDefaults {
+    /// The majority of `replicas`, and the default window.
+    #[must_use]
+    pub const fn for_replicas(replicas: usize) -> Self {
+        let window = Window { chunks: WINDOW_CHUNKS_DEFAULT, bytes: WINDOW_BYTES_DEFAULT };
+        Self { replicas, ack_quorum: replicas / 2 + 1, window }
+    }
+}
+
+/// What every operation works with.
+pub(crate) struct Parts {
+    pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) register: Arc<dyn Register>,
+    pub(crate) defaults: StoreDefaults,
+    pub(crate) trims: Trims,
+    zones: Vec<String>,
+    latency: LatencyClass,
+}
+
+/// Logs on a cluster of replicas. Cheap to clone.
+#[derive(Clone)]
+pub struct QuorumStore {
+    parts: Arc<Parts>,
+}
+
+impl QuorumStore {
+    /// A store on the replicas of `cluster`, with its logs' records in `register`. `zones` are those that the cluster is
+    /// known to have.
+    #[must_use]
+    pub fn new(
+        cluster: Arc<dyn Cluster>,
+        register: Arc<dyn Register>,
+        zones: Vec<String>,
+        defaults: StoreDefaults,
+        latency: LatencyClass,
+    ) -> Self {
+        Self { parts: Arc::new(Parts { cluster, register, defaults, trims: Trims::default(), zones, latency }) }
+    }
+}
+
+#[async_trait]
+impl ChunkStore for QuorumStore {
+    async fn open(&self, name: &str, options: OpenOptions) -> Result<Opened, OpenError> {
+        open::open(&self.parts, name, &options).await
+    }
+
+    async fn read(&self, name: &str, range: ReadRange, options: ReadOptions) -> Result<ChunkStream, ReadError> {
+        reader::read(&self.parts, name, range, options).await
+    }
+
+    async fn tail(&self, name: &str) -> Result<Tail, TailError> {
+        tail::tail(&self.parts, name).await
+    }
+
+    async fn trim(&self, name: &str, below: ChunkSeq) -> Result<ChunkSeq, TrimError> {
+        trim::trim(&self.parts, name, below).await
+    }
+
+    async fn delete(&self, name: &str) -> Result<Deleted, DeleteError> {
+        delete::delete(&self.parts, name).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, ListError> {
+        list::list(&self.parts, prefix).await
+    }
+
+    async fn inspect(&self, name: &str) -> Result<Inspection, InspectError> {
+        inspect::inspect(&self.parts, name).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let StoreDefaults { replicas, ack_quorum, .. } = self.parts.defaults;
+        Capabilities::of_quorum(self.parts.zones.clone(), replicas, ack_quorum, self.parts.latency)
+    }
+}
+
+impl fmt::Debug for QuorumStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuorumStore")
+            .field("zones", &self.parts.zones)
+            .field("defaults", &self.parts.defaults)
+            .finish_non_exhaustive()
+    }
+}
