@@ -4,6 +4,7 @@
 //! DIR/superblock                 two copies of 4 KiB, never changed after format
 //! DIR/lock                       locked while a node runs
 //! DIR/shard-00/00000001.chunks   chunk files, all of one size
+//! DIR/shard-00/manifest          which chunk files were ever made
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,16 @@ pub(crate) fn chunk_file(shard_directory: &Path, file: u32) -> PathBuf {
 /// A chunk file that is being prepared: a name that nothing takes for a chunk file.
 pub(crate) fn preparing_file(shard_directory: &Path, file: u32) -> PathBuf {
     shard_directory.join(format!("{file:08}.preparing"))
+}
+
+/// The manifest in its shard's directory.
+pub(crate) fn manifest(shard_directory: &Path) -> PathBuf {
+    shard_directory.join("manifest")
+}
+
+/// A manifest that is being written.
+pub(crate) fn new_manifest(shard_directory: &Path) -> PathBuf {
+    shard_directory.join("manifest.new")
 }
 
 /// The number of the chunk file called `name`, if it is one.

@@ -9,7 +9,16 @@
 //! [`shard`] and [`store`] decide and never touch the world; [`io`] touches the world and decides nothing. [`control`]
 //! runs on a Tokio thread of its own and asks shards through a mailbox.
 
+pub mod config;
+pub mod control;
+mod directory;
+mod format;
 pub mod io;
 mod layout;
 pub mod shard;
+mod start;
 pub mod store;
+
+pub use directory::DirectoryError;
+pub use format::{FormatError, FormatOptions, Formatted, format};
+pub use start::{Addresses, Node, StartError, Stopper, start};

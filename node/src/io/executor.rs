@@ -6,8 +6,10 @@ use super::world::{Event, World};
 use super::{probe, serve};
 use crate::layout;
 use crate::shard::{Shard, ShardConfig};
-use crate::store::Replayed;
+use crate::store::{Replayed, StoreConfig};
 use glommio::{LocalExecutorBuilder, Placement};
+use quarry_protocol::message::NodeInfo;
+use quarry_protocol::replica::Identity;
 use std::future::poll_fn;
 use std::io;
 use std::net::TcpListener;
@@ -33,8 +35,8 @@ pub(crate) struct ShardStart {
     pub(crate) shard: u16,
     /// Its socket.
     pub(crate) listener: TcpListener,
-    /// What the machine needs to know.
-    pub(crate) config: ShardConfig,
+    /// What the format fixed for its files.
+    pub(crate) store: StoreConfig,
     /// The CPU to stay on, if any.
     pub(crate) cpu: Option<usize>,
     /// How long to spin before sleeping; zero not to.
@@ -65,22 +67,44 @@ impl Drop for AbortOnPanic {
     }
 }
 
+/// How far a shard's start has come.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// Its files are replayed; these are its names. It waits to be told about the whole node.
+    Replayed(Identity),
+    /// It serves.
+    Serving,
+    /// It does not start.
+    Failed(String),
+}
+
 impl ShardThread {
-    /// Starts the thread. `replay` runs on it first; `ready` then says once whether the shard serves.
+    /// Starts the thread. `replay` runs on it first; then it says that, hears about the node, and serves. It ends without
+    /// a word if it hears nothing.
     pub(crate) fn spawn(
         start: ShardStart,
         replay: impl FnOnce() -> Result<Replayed, String> + Send + 'static,
-        ready: mpsc::Sender<Result<(), String>>,
+        said: mpsc::Sender<(u16, Progress)>,
+        heard: mpsc::Receiver<NodeInfo>,
     ) -> io::Result<Self> {
         let mailbox = Arc::new(Mailbox::default());
         let (failed_sender, failed) = watch::channel(None);
         let letters = mailbox.clone();
         let thread = std::thread::Builder::new().name(format!("shard-{:02}", start.shard)).spawn(move || {
             let _guard = AbortOnPanic;
-            let ran = replay().and_then(|replayed| run(start, replayed, letters, failed_sender, &ready));
-            if let Err(why) = ran {
-                // Nobody listens any more if another shard failed first.
-                let _ = ready.send(Err(why));
+            let shard = start.shard;
+            // Nobody listens any more if another shard failed first.
+            let say = |progress| drop(said.send((shard, progress)));
+            let replayed = match replay() {
+                Ok(replayed) => replayed,
+                Err(why) => return say(Progress::Failed(why)),
+            };
+            say(Progress::Replayed(replayed.identity()));
+            let Ok(node) = heard.recv() else { return };
+            let config = ShardConfig { node: NodeInfo { shard, ..node }, store: start.store };
+            let machine = Shard::new(config, replayed);
+            if let Err(why) = run(start, machine, letters, failed_sender, || say(Progress::Serving)) {
+                say(Progress::Failed(why));
             }
         })?;
         Ok(Self { thread, mailbox, failed })
@@ -89,10 +113,10 @@ impl ShardThread {
 
 fn run(
     start: ShardStart,
-    replayed: Replayed,
+    machine: Shard,
     letters: Arc<Mailbox>,
     failed: watch::Sender<Option<String>>,
-    ready: &mpsc::Sender<Result<(), String>>,
+    serving: impl FnOnce(),
 ) -> Result<(), String> {
     let placement = start.cpu.map_or(Placement::Unbound, Placement::Fixed);
     let mut builder = LocalExecutorBuilder::new(placement)
@@ -102,19 +126,17 @@ fn run(
     if !start.spin.is_zero() {
         builder = builder.spin_before_park(start.spin);
     }
-    let executor = builder.make().map_err(|why| format!("making the executor of shard {}: {why}", start.shard))?;
+    let executor = builder.make().map_err(|why| format!("making the executor: {why}"))?;
     executor.run(async move {
         let superblock = probe::settle(&start.data).await?;
         let world = Rc::new(World::new(layout::shard_directory(&start.data, start.shard)));
-        let owner = Owner::new(world.clone(), Shard::new(start.config, replayed), failed);
+        let owner = Owner::new(world.clone(), machine, start.store.disk, failed);
         let accepting = glommio::spawn_local(serve::accept(world.clone(), serve::adopt(start.listener)));
         let watching = glommio::spawn_local(serve::watch_stalls(world.clone()));
         let reading = glommio::spawn_local(read_letters(world, letters));
-        // Nobody listens any more if another shard failed first.
-        let _ = ready.send(Ok(()));
+        serving();
         owner.run().await;
-        drop((accepting, watching, reading));
-        drop(superblock);
+        drop((accepting, watching, reading, superblock));
         Ok(())
     })
 }

@@ -9,19 +9,24 @@
 //! ```
 
 mod connection;
+mod cpus;
 mod disk;
 mod executor;
+mod file_system;
 mod mailbox;
 mod output;
 mod owner;
 pub mod preflight;
-pub mod prepare;
+pub(crate) mod prepare;
 mod probe;
 mod reads;
 mod receive;
+pub(crate) mod replay;
 mod serve;
 mod slots;
 mod world;
 
-pub(crate) use executor::{ShardStart, ShardThread};
+pub(crate) use cpus::allowed as allowed_cpus;
+pub(crate) use executor::{Progress, ShardStart, ShardThread};
+pub(crate) use file_system::{file_system_id, free_bytes};
 pub(crate) use mailbox::{Letter, Mailbox, MailboxError};

@@ -132,7 +132,7 @@ fn send_now(socket: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     // SAFETY: IoSlice has the layout of iovec; the slices outlive the call and the kernel only reads them.
     #[allow(unsafe_code)]
     let sent = unsafe { libc::sendmsg(socket, &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
-    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(sent as usize) }
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 //! there is nothing to lock and nothing to interleave.
 
 use super::connection::Connection;
-use super::disk;
+use super::disk::{self, ReadBytes};
 use super::prepare::{self, PrepareError};
 use super::reads::ChunkRead;
 use super::world::{Event, World};
 use crate::shard::{ConnectionId, ReadOutcome, Shard, ShardEffect, ShardEvent};
 use glommio::timer::Timer;
 use quarry_protocol::frame::{FrameHeader, FrameKind};
+use quarry_protocol::ids::DiskId;
 use quarry_protocol::time::Micros;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
@@ -23,6 +24,8 @@ use tokio::sync::watch;
 pub(super) struct Owner {
     world: Rc<World>,
     shard: Shard,
+    /// The shard's disk as formatted.
+    disk: DiskId,
     /// Says why the shard's disk failed, once it did.
     failed: watch::Sender<Option<String>>,
     /// Connections with something new to send, by the end of the turn.
@@ -31,8 +34,9 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub(super) fn new(world: Rc<World>, shard: Shard, failed: watch::Sender<Option<String>>) -> Self {
-        Self { world, shard, failed, to_flush: BTreeMap::new(), timer: None }
+    /// The loop around `shard`, whose disk was formatted as `disk`.
+    pub(super) fn new(world: Rc<World>, shard: Shard, disk: DiskId, failed: watch::Sender<Option<String>>) -> Self {
+        Self { world, shard, disk, failed, to_flush: BTreeMap::new(), timer: None }
     }
 
     /// Runs turns until a clean stop is done.
@@ -83,7 +87,7 @@ impl Owner {
     fn handle(&mut self, now: Micros, event: Event) {
         let event = match event {
             Event::CopyRead { token, result } => {
-                let result = result.as_ref().map(|read| read.bytes()).map_err(Clone::clone);
+                let result = result.as_ref().map(ReadBytes::bytes).map_err(Clone::clone);
                 return self.shard.handle(now, ShardEvent::CopyRead { token, result });
             }
             Event::Connected { connection } => ShardEvent::Connected { connection },
@@ -132,7 +136,7 @@ impl Owner {
                     self.read(token, connection, |connection| ChunkRead { connection, request_id, disk, chunks });
                 }
                 ShardEffect::ReadForCopy { token, file, position, bytes } => self.spawn(move |world| async move {
-                    let result = world.disk.read(file, u64::from(position), bytes).await;
+                    let result = world.disk.read(file, position, bytes).await;
                     world.put(Event::CopyRead { token, result });
                 }),
                 ShardEffect::Close { connection, why } => {
@@ -186,8 +190,9 @@ impl Owner {
     }
 
     fn finish(&self, file: u32) {
+        let disk = self.disk;
         self.spawn(move |world| async move {
-            let mut result = blocking(&world, move |directory| prepare::finish(directory, file)).await;
+            let mut result = blocking(&world, move |directory| prepare::finish(directory, disk, file)).await;
             if result.is_ok() {
                 // Opened now, so that the first append to it does not wait for that.
                 result = world.disk.open(file).await.map(|_| ());

@@ -1,4 +1,4 @@
-//! What has to be true of the machine before an executor is made. glommio itself answers a missing io_uring by
+//! What has to be true of the machine before an executor is made. glommio itself answers a missing `io_uring` by
 //! printing a joke and ending the process, so it is asked here first, in words that say what to do.
 
 use std::io;
@@ -18,7 +18,7 @@ pub enum PreflightError {
         /// The limit in force, in bytes.
         limit: u64,
     },
-    /// The kernel refuses io_uring.
+    /// The kernel refuses `io_uring`.
     #[error(
         "io_uring is not available ({why}): it needs Linux 5.8 or later, kernel.io_uring_disabled = 0, and a seccomp \
          profile that allows io_uring_setup, io_uring_enter and io_uring_register (containers often forbid them)"

@@ -5,6 +5,9 @@
 //! comes first: a full disk is noticed before a gigabyte of zeros was written.
 
 use crate::layout;
+use crate::store::manifest;
+use quarry_protocol::ids::DiskId;
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -73,7 +76,7 @@ pub(crate) fn discard(directory: &Path, file: u32) {
 fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     // SAFETY: the call takes plain numbers; the descriptor is open for as long as `file` lives.
     #[allow(unsafe_code)]
-    let answer = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, bytes as libc::off_t) };
+    let answer = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, bytes.cast_signed()) };
     if answer == 0 {
         return Ok(());
     }
@@ -99,8 +102,9 @@ pub(crate) fn fill(directory: &Path, file: u32, position: u64, bytes: u64) -> Re
     Ok(())
 }
 
-/// Makes a filled file durable, then gives it its name, then makes the name durable (pitfall 27).
-pub(crate) fn finish(directory: &Path, file: u32) -> Result<(), PrepareError> {
+/// Makes a filled file durable, then gives it its name, then makes the name durable (pitfall 27); then the manifest of
+/// the shard whose disk is `disk` names it. Only now may anything be written to it.
+pub(crate) fn finish(directory: &Path, disk: DiskId, file: u32) -> Result<(), PrepareError> {
     let (from, to) = (layout::preparing_file(directory, file), layout::chunk_file(directory, file));
     let open = File::open(&from).map_err(|why| failed("open", &from, why))?;
     open.sync_all().map_err(|why| failed("sync", &from, why))?;
@@ -109,7 +113,32 @@ pub(crate) fn finish(directory: &Path, file: u32) -> Result<(), PrepareError> {
         return Err(failed("prepare a second", &to, why));
     }
     std::fs::rename(&from, &to).map_err(|why| failed("rename", &from, why))?;
+    sync_directory(directory)?;
+    add_to_manifest(directory, disk, file)
+}
+
+/// The manifest of a shard's directory; none if it is missing or damaged.
+pub(crate) fn read_manifest(directory: &Path, disk: DiskId) -> Option<BTreeSet<u32>> {
+    manifest::decode(disk, &std::fs::read(layout::manifest(directory)).ok()?)
+}
+
+/// Replaces the manifest of a shard's directory.
+pub(crate) fn write_manifest(directory: &Path, disk: DiskId, files: &BTreeSet<u32>) -> Result<(), PrepareError> {
+    let path = layout::new_manifest(directory);
+    let failed = |why| failed("write", &path, why);
+    let open = File::create(&path).map_err(failed)?;
+    open.write_all_at(&manifest::encode(disk, files), 0).and_then(|()| open.sync_all()).map_err(failed)?;
+    std::fs::rename(&path, layout::manifest(directory)).map_err(failed)?;
     sync_directory(directory)
+}
+
+fn add_to_manifest(directory: &Path, disk: DiskId, file: u32) -> Result<(), PrepareError> {
+    let mut files = read_manifest(directory, disk).ok_or_else(|| {
+        let path = layout::manifest(directory);
+        failed("read", &path, io::Error::other("it was whole when the node started; restart the node to mend it"))
+    })?;
+    files.insert(file);
+    write_manifest(directory, disk, &files)
 }
 
 /// Makes the names in a directory durable.

@@ -182,12 +182,8 @@ impl Slots {
         }
     }
 
-    /// How many slots are in use.
-    pub(super) fn in_use(&self) -> usize {
-        self.filled.len() - self.vacant.len()
-    }
-
     /// Bytes taken of the budget.
+    #[cfg(test)]
     pub(super) fn taken_bytes(&self) -> u64 {
         self.taken_bytes
     }

@@ -1,0 +1,231 @@
+//! How a node is told what to do: from a TOML file, from the environment, from flags. All three become [`Settings`], the
+//! stronger one laid over the weaker, and then one checked [`StartConfig`].
+
+use quarry_protocol::limits::{ADDRESS_BYTES_MAX, SHARDS_MAX};
+use serde::Deserialize;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Longest spin, in microseconds: past it a core burns for nothing.
+const SPIN_US_MAX: u64 = 100_000;
+
+/// What may be set; unset means "as the weaker source says, or the default". Keys of the TOML file have these names;
+/// unknown keys are refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The data directory.
+    pub data: Option<PathBuf>,
+    /// `host:port` of the first shard; shard n listens on port + n. Port 0 lets the system choose each.
+    pub listen: Option<String>,
+    /// `host` or `host:port` that clients are told; needed if `listen` is a wildcard address.
+    pub advertise: Option<String>,
+    /// `host:port` of the control plane; the host of `listen` and its port + 64 if not set.
+    pub control: Option<String>,
+    /// The cluster that the data directory must belong to; not checked if not set.
+    pub cluster: Option<String>,
+    /// Whether each shard stays on a CPU of its own.
+    pub pin: Option<bool>,
+    /// How long a shard spins before it sleeps, in microseconds; 0, the default, where cores are shared.
+    pub spin_us: Option<u64>,
+}
+
+/// How to start a node, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartConfig {
+    /// The data directory.
+    pub data: PathBuf,
+    /// Where the first shard listens.
+    pub listen: SocketAddr,
+    /// The host that clients are told, and the port unless it is the one that the first shard gets.
+    pub advertise: (String, Option<u16>),
+    /// Where the control plane listens.
+    pub control: SocketAddr,
+    /// The cluster that the data directory must belong to.
+    pub cluster: Option<String>,
+    /// Whether each shard stays on a CPU of its own.
+    pub pin: bool,
+    /// How long a shard spins before it sleeps.
+    pub spin: Duration,
+}
+
+/// Why the settings do not make a node.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("reading {}: {why}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system answered.
+        why: io::Error,
+    },
+    /// The file is not understood.
+    #[error("{}: {why}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        why: Box<toml::de::Error>,
+    },
+    /// Something has to be set.
+    #[error("{key} is not set: give --{key}, QUARRY_{}, or {key} = ... in the configuration file", key.to_uppercase())]
+    Missing {
+        /// The setting.
+        key: &'static str,
+    },
+    /// A value does not do.
+    #[error("{key} = {got:?}: {why}")]
+    Value {
+        /// The setting.
+        key: &'static str,
+        /// What it is set to.
+        got: String,
+        /// Why that does not do, and what would.
+        why: String,
+    },
+}
+
+impl Settings {
+    /// Reads a TOML file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|why| ConfigError::Read { path: path.to_owned(), why })?;
+        toml::from_str(&text).map_err(|why| ConfigError::Parse { path: path.to_owned(), why: Box::new(why) })
+    }
+
+    /// These settings, and where nothing is set those of `weaker`.
+    #[must_use]
+    pub fn or(self, weaker: Self) -> Self {
+        Self {
+            data: self.data.or(weaker.data),
+            listen: self.listen.or(weaker.listen),
+            advertise: self.advertise.or(weaker.advertise),
+            control: self.control.or(weaker.control),
+            cluster: self.cluster.or(weaker.cluster),
+            pin: self.pin.or(weaker.pin),
+            spin_us: self.spin_us.or(weaker.spin_us),
+        }
+    }
+
+    /// Checks everything and fills in the defaults.
+    pub fn check(self) -> Result<StartConfig, ConfigError> {
+        let data = self.data.ok_or(ConfigError::Missing { key: "data" })?;
+        let listen = self.listen.ok_or(ConfigError::Missing { key: "listen" })?;
+        let listen = resolve("listen", &listen)?;
+        let last = usize::from(listen.port()) + SHARDS_MAX;
+        if last > usize::from(u16::MAX) {
+            let why = format!("shards and the control plane need the {SHARDS_MAX} ports above it, choose a lower one");
+            return Err(ConfigError::Value { key: "listen", got: listen.to_string(), why });
+        }
+        let control = match self.control {
+            Some(control) => resolve("control", &control)?,
+            None if listen.port() == 0 => listen,
+            None => SocketAddr::new(listen.ip(), last as u16),
+        };
+        let advertise = match self.advertise {
+            Some(advertise) => advertised(&advertise)?,
+            None if listen.ip().is_unspecified() => {
+                let why = "clients cannot connect to a wildcard address: set advertise to the name they reach this node by";
+                return Err(ConfigError::Value { key: "listen", got: listen.to_string(), why: why.into() });
+            }
+            None => (bracketed(&listen), None),
+        };
+        let spin_us = self.spin_us.unwrap_or(0);
+        if spin_us > SPIN_US_MAX {
+            let why = format!("at most {SPIN_US_MAX}");
+            return Err(ConfigError::Value { key: "spin_us", got: spin_us.to_string(), why });
+        }
+        let (cluster, pin) = (self.cluster, self.pin.unwrap_or(false));
+        Ok(StartConfig { data, listen, advertise, control, cluster, pin, spin: Duration::from_micros(spin_us) })
+    }
+}
+
+fn bracketed(address: &SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(v4) => v4.ip().to_string(),
+        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+    }
+}
+
+fn resolve(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+    let bad = |why: String| ConfigError::Value { key, got: text.to_owned(), why };
+    let mut addresses = text.to_socket_addrs().map_err(|why| bad(format!("want host:port ({why})")))?;
+    addresses.next().ok_or_else(|| bad("the name has no address".into()))
+}
+
+fn advertised(text: &str) -> Result<(String, Option<u16>), ConfigError> {
+    let bad = |why: &str| ConfigError::Value { key: "advertise", got: text.to_owned(), why: why.to_owned() };
+    let (host, port) = match text.rsplit_once(':') {
+        // A bare IPv6 address has colons and no port.
+        Some((host, _)) if host.contains(':') && !host.ends_with(']') => (text, None),
+        Some((host, port)) => (host, Some(port.parse::<u16>().map_err(|_| bad("want host or host:port"))?)),
+        None => (text, None),
+    };
+    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+    if host.is_empty() || host.len() + ":65535".len() > ADDRESS_BYTES_MAX {
+        return Err(bad("the host must have 1 to 249 bytes"));
+    }
+    Ok((host, port.filter(|port| *port != 0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(listen: &str) -> Settings {
+        Settings { data: Some("/data".into()), listen: Some(listen.into()), ..Settings::default() }
+    }
+
+    #[test]
+    fn a_file_is_read_and_unknown_keys_are_refused() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("quarry.toml");
+        std::fs::write(&path, "data = \"/data\"\nlisten = \"127.0.0.1:7700\"\npin = true\n").expect("written");
+        let read = Settings::read(&path).expect("a good file");
+        assert_eq!(read, Settings { pin: Some(true), ..settings("127.0.0.1:7700") });
+        std::fs::write(&path, "data = \"/data\"\nlissten = \"127.0.0.1:7700\"\n").expect("written");
+        let refused = Settings::read(&path).expect_err("an unknown key").to_string();
+        assert!(refused.contains("lissten") && refused.contains("quarry.toml"), "{refused}");
+    }
+
+    #[test]
+    fn the_stronger_source_wins_key_by_key() {
+        let flags = Settings { listen: Some("127.0.0.1:1000".into()), ..Settings::default() };
+        let file = Settings { spin_us: Some(7), ..settings("127.0.0.1:2000") };
+        let both = flags.or(file).check().expect("complete");
+        assert_eq!((both.listen.port(), both.spin), (1000, Duration::from_micros(7)));
+        assert_eq!(both.control.port(), 1064);
+        assert_eq!(both.advertise, ("127.0.0.1".into(), None));
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        let missing = Settings::default().check().expect_err("nothing is set").to_string();
+        assert!(missing.contains("--data") && missing.contains("QUARRY_DATA"), "{missing}");
+        for (bad, named) in [
+            (settings("no-port"), "listen"),
+            (settings("0.0.0.0:7700"), "advertise"),
+            (settings("127.0.0.1:65500"), "lower"),
+            (Settings { advertise: Some("host:port".into()), ..settings("127.0.0.1:0") }, "advertise"),
+            (Settings { spin_us: Some(1_000_000), ..settings("127.0.0.1:0") }, "spin_us"),
+        ] {
+            let why = bad.clone().check().expect_err("refused").to_string();
+            assert!(why.contains(named), "{bad:?}: {why}");
+        }
+    }
+
+    #[test]
+    fn advertised_addresses_of_every_kind() {
+        for (text, host, port) in [
+            ("node-1", "node-1", None),
+            ("node-1:80", "node-1", Some(80)),
+            ("node-1:0", "node-1", None),
+            ("[::1]:80", "[::1]", Some(80)),
+            ("fe80::1", "[fe80::1]", None),
+        ] {
+            assert_eq!(advertised(text).expect(text), (host.to_owned(), port));
+        }
+    }
+}

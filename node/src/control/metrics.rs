@@ -1,0 +1,114 @@
+//! `/metrics`: what the shards count, as Prometheus reads it. Shards count in plain integers; this asks for them when it
+//! is scraped, so that nothing on the append path is shared with anybody.
+
+use super::shards::Shards;
+use crate::shard::ShardStatistics;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(super) async fn serve(State(shards): State<Shards>) -> Response {
+    match shards.statistics().await {
+        Ok(statistics) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text(statistics)).into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()).into_response(),
+    }
+}
+
+fn text(statistics: Vec<ShardStatistics>) -> String {
+    let mut registry = Registry::with_prefix("quarry");
+    registry.register_collector(Box::new(Snapshot(statistics)));
+    let mut text = String::new();
+    encode(&mut text, &registry).expect("writing to a string does not fail");
+    text
+}
+
+/// What the shards counted at one moment.
+#[derive(Debug)]
+struct Snapshot(Vec<ShardStatistics>);
+
+type Value = fn(&ShardStatistics) -> u64;
+
+const COUNTERS: [(&str, &str, Option<Unit>, Value); 11] = [
+    ("puts", "Puts received", None, |s| s.counters.puts),
+    ("put", "Payload bytes of puts received", Some(Unit::Bytes), |s| s.counters.put_bytes),
+    ("puts_stored", "Puts answered as stored", None, |s| s.counters.puts_stored),
+    ("refused", "Puts and requests refused", None, |s| s.counters.refused),
+    ("requests", "Control requests received, reads included", None, |s| s.counters.requests),
+    ("chunks_read", "Chunks sent to readers", None, |s| s.counters.chunks_read),
+    ("chunks_unreadable", "Chunks that could not be read", None, |s| s.counters.chunks_unreadable),
+    ("batches", "Batches written", None, |s| s.store.batches),
+    ("batch", "Bytes of batches written, padding included", Some(Unit::Bytes), |s| s.store.batch_bytes),
+    ("copied", "Payload bytes copied forward", Some(Unit::Bytes), |s| s.store.copied_bytes),
+    ("copied_files", "Chunk files emptied by copying forward", None, |s| s.store.copied_files),
+];
+
+const GAUGES: [(&str, &str, Option<Unit>, Value); 16] = [
+    ("connections", "Connections", None, |s| s.connections),
+    ("logs", "Logs remembered, deleted ones included", None, |s| s.logs),
+    ("losses", "Ranges of seqs known to be lost", None, |s| s.losses),
+    ("slots", "Received chunks in memory", None, |s| s.slots),
+    ("storing", "Chunks and control entries on their way to the disk", None, |s| s.storing),
+    ("reading", "Reads in progress", None, |s| s.reading),
+    ("disk_failed", "Whether the disk failed", None, |s| u64::from(s.failed.is_some())),
+    ("preparation_failed", "Whether no further chunk file can be made", None, |s| u64::from(s.preparation_error.is_some())),
+    ("full", "Whether puts are refused for lack of space", None, |s| u64::from(s.full.is_some())),
+    ("retired_identities", "Identities that take no puts any more", None, |s| s.retired.len() as u64),
+    ("chunks", "Chunks that can be read", None, |s| s.store.chunks),
+    ("index", "Estimated memory of the index", Some(Unit::Bytes), |s| s.store.index_bytes),
+    ("live", "Live bytes", Some(Unit::Bytes), |s| s.store.live_bytes),
+    ("capacity", "What live bytes are measured against", Some(Unit::Bytes), |s| s.store.capacity_bytes),
+    ("files", "Chunk files", None, |s| s.store.files),
+    ("files_ready", "Chunk files that may be overwritten at once", None, |s| s.store.files_ready),
+];
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        for (name, help, unit, value) in &COUNTERS {
+            let shape = ConstCounter::new(0u64);
+            let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), shape.metric_type())?;
+            for (shard, counted) in self.0.iter().enumerate() {
+                let labels = [("shard", shard.to_string())];
+                ConstCounter::new(value(counted)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        for (name, help, unit, value) in &GAUGES {
+            let shape = ConstGauge::new(0u64);
+            let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), shape.metric_type())?;
+            for (shard, counted) in self.0.iter().enumerate() {
+                let labels = [("shard", shard.to_string())];
+                ConstGauge::new(value(counted)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shard_has_its_own_line() {
+        let mut second = ShardStatistics::default();
+        second.counters.put_bytes = 65_536;
+        second.failed = Some("write error".into());
+        let text = text(vec![ShardStatistics::default(), second]);
+        for line in [
+            "quarry_put_bytes_total{shard=\"0\"} 0",
+            "quarry_put_bytes_total{shard=\"1\"} 65536",
+            "quarry_disk_failed{shard=\"0\"} 0",
+            "quarry_disk_failed{shard=\"1\"} 1",
+            "# TYPE quarry_puts counter",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
+        }
+    }
+}
