@@ -1,0 +1,123 @@
+//! Replicas that do not give what they should.
+
+use super::between;
+use super::scripted::{Mood, NAME, World};
+use crate::chunk_store::{ChunkStore, ReadOptions, ReadRange};
+use crate::error::ReadError;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use quarry_protocol::ids::ChunkSeq;
+
+const BAD: [Mood; 8] = [
+    Mood::Silent,
+    Mood::Down,
+    Mood::Corrupt(9),
+    Mood::Corrupt(31),
+    Mood::Unknown(17),
+    Mood::Trimmed(25),
+    Mood::Deleted,
+    Mood::Short(1),
+];
+
+/// Any one replica may fail in any way: the others give everything.
+#[tokio::test(start_paused = true)]
+async fn one_bad_replica_is_not_noticed() {
+    for bad in 0..3 {
+        for mood in BAD {
+            let world = World::two_segments().await;
+            // The last two chunks are not on every replica; see `a_chunk_on_one_replica_is_found`.
+            world.replicas[bad].mood(mood.clone());
+            let chunks = world.read(between(0, 38)).await.unwrap_or_else(|why| panic!("{bad} {mood:?}: {why}"));
+            world.is(0..38, &chunks);
+        }
+    }
+}
+
+/// Any two replicas may fail, as long as the tail is not asked for.
+#[tokio::test(start_paused = true)]
+async fn one_good_replica_is_enough_for_a_sealed_segment() {
+    for good in 0..3 {
+        for (one, other) in BAD.iter().zip(BAD.iter().cycle().skip(3)) {
+            let world = World::two_segments().await;
+            world.replicas[(good + 1) % 3].mood(one.clone());
+            world.replicas[(good + 2) % 3].mood(other.clone());
+            let chunks = world.read(between(0, 20)).await.unwrap_or_else(|why| panic!("{one:?} {other:?}: {why}"));
+            world.is(0..20, &chunks);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chunk_on_one_replica_is_found() {
+    for holder in 0..3 {
+        let world = World::two_segments().await;
+        for index in (0..3).filter(|index| *index != holder) {
+            world.lose(index, 1, 13);
+        }
+        world.is(0..20, &world.read(between(0, 20)).await.unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn short_answers_come_together() {
+    let world = World::two_segments().await;
+    for (replica, most) in world.replicas.iter().zip([1, 2, 3]) {
+        replica.mood(Mood::Short(most));
+    }
+    world.is(0..39, &world.read(ReadRange::all()).await.unwrap());
+}
+
+/// An error names the seq, each replica, and what each one said.
+#[tokio::test(start_paused = true)]
+async fn nothing_readable_names_every_replica_and_why() {
+    let world = World::two_segments().await;
+    for (replica, mood) in world.replicas.iter().zip([Mood::Corrupt(4), Mood::Down, Mood::Unknown(4)]) {
+        replica.mood(mood);
+    }
+    let stream = world.store().read(NAME, between(0, 20), ReadOptions::default()).await.unwrap();
+    let error = stream.try_collect::<Vec<_>>().await.unwrap_err();
+    let ReadError::Unavailable { seq, why, .. } = &error else { panic!("{error}") };
+    assert_eq!(*seq, ChunkSeq(4));
+    for word in ["z1 (node1:1)", "rotten", "z2 (node2:1)", "it is off", "z3 (node3:1)", "cannot say"] {
+        assert!(why.contains(word), "{word}: {why}");
+    }
+    assert!(error.may_retry());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tail_that_nobody_tells_is_an_error_that_says_so() {
+    let world = World::two_segments().await;
+    world.replicas[0].mood(Mood::Down);
+    world.replicas[1].mood(Mood::Down);
+    let error = world.read(ReadRange::starting_at(ChunkSeq(30))).await.unwrap_err();
+    assert!(matches!(&error, ReadError::Unavailable { why, .. } if why.contains("node1:1")), "{error}");
+}
+
+/// A fault that passes within the deadline is waited out.
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_passes_is_waited_out() {
+    let world = World::two_segments().await;
+    world.replicas.iter().for_each(|replica| replica.mood(Mood::Down));
+    let mends = async {
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        world.replicas[0].mood(Mood::Good);
+        world.replicas[2].mood(Mood::Good);
+    };
+    let (chunks, ()) = tokio::join!(world.read(ReadRange::all()), mends);
+    world.is(0..39, &chunks.unwrap());
+}
+
+/// P1, D3: whole chunks of another history are noticed by the chain of digests.
+#[tokio::test(start_paused = true)]
+async fn another_history_is_noticed() {
+    let other = World::new();
+    other.open_segment(2, 20);
+    for seq in 20..38 {
+        other.chunk(2, seq, 0, &[0], Bytes::from_static(b"another writer's"));
+    }
+    let mut mixed = World::two_segments().await;
+    mixed.replicas[0] = other.replicas[0].clone();
+    mixed.replicas[0].mood(Mood::Unknown(25));
+    let error = mixed.read(between(20, 38)).await.unwrap_err();
+    assert!(matches!(&error, ReadError::Unavailable { why, .. } if why.contains("digests")), "{error}");
+}
