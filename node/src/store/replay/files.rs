@@ -15,8 +15,8 @@ pub(super) struct FileSeen {
     pub(super) bytes: u64,
     /// The header of the batch at position 0: the first part of an opening snapshot.
     pub(super) head: Option<BatchHeader>,
-    /// Whether the first block could not be read.
-    pub(super) head_unreadable: bool,
+    /// What the first block is, if it is no head.
+    pub(super) no_head: NoHead,
     /// The footer.
     pub(super) tail: Option<(BatchHeader, FooterRecord)>,
     /// What a probe found: the incarnation of a newer batch, or that it cannot be read.
@@ -29,10 +29,24 @@ pub(super) struct FileSeen {
     pub(super) unreadable: bool,
 }
 
+/// A first block that is not the head of this very file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum NoHead {
+    /// It cannot be read.
+    #[default]
+    Unreadable,
+    /// Zeros: the file was never used.
+    Zeros,
+    /// Anything else: rot, or another file's. A torn write leaves the header's sector old or new, so it is neither.
+    Foreign,
+}
+
 /// What probing a file found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Probed {
-    /// Nothing newer than the base.
+    /// Nothing newer than the base, but batches of an earlier use.
+    Stale,
+    /// No batch of this file at all.
     Nothing,
     /// A batch of this incarnation, newer than the base.
     Newer(u64),
@@ -43,7 +57,11 @@ pub(super) enum Probed {
 impl FileSeen {
     /// Reads the first block.
     pub(super) fn set_head(&mut self, disk: DiskId, file: u32, block: Option<&[u8]>) {
-        self.head_unreadable = block.is_none();
+        self.no_head = match block {
+            None => NoHead::Unreadable,
+            Some(block) if block.iter().all(|byte| *byte == 0) => NoHead::Zeros,
+            Some(_) => NoHead::Foreign,
+        };
         let header = block.and_then(|block| BatchHeader::decode(block).ok());
         self.head = header.filter(|h| {
             h.kind == BatchKind::Snapshot && h.part == 0 && h.disk == disk && h.file == file && h.position == 0
@@ -60,7 +78,8 @@ impl FileSeen {
             header.verify_records(block, |record| footer = Some(record)).ok()?;
             let Some(Record::Footer(footer)) = footer else { return None };
             let whole = header.kind == BatchKind::Footer && header.entries == 1;
-            let ordered = footer.index_position <= footer.snapshot_position && u64::from(footer.snapshot_position) <= position;
+            let ordered =
+                footer.index_position <= footer.snapshot_position && u64::from(footer.snapshot_position) <= position;
             let aligned = (footer.index_position | footer.snapshot_position).is_multiple_of(BLOCK_BYTES);
             (here && whole && ordered && aligned).then_some((header, footer))
         });
@@ -130,8 +149,11 @@ fn unlisted(base: &Base, seen: &FileSeen, file_bytes: u64) -> Role {
         (Some(head), _) if head.incarnation > base.incarnation => Role::Newer(head.incarnation),
         (_, Some(Probed::Newer(incarnation))) => Role::Newer(incarnation),
         _ if seen.bytes < file_bytes => Role::Doubtful("was cut short"),
-        _ if seen.head_unreadable => Role::Doubtful("cannot be read"),
         (_, Some(Probed::Unreadable)) => Role::Doubtful("cannot be read"),
+        (None, _) if seen.no_head == NoHead::Unreadable => Role::Doubtful("cannot be read"),
+        (None, Some(Probed::Nothing)) if seen.no_head == NoHead::Foreign => {
+            Role::Doubtful("begins with what was not written to it")
+        }
         _ => Role::Free,
     }
 }

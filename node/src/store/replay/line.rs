@@ -69,7 +69,9 @@ impl<'a> Line<'a> {
             }
         }
         let mut end = mark;
-        while batches.get(&(end + 1)).is_some_and(|(_, sighting): &(usize, &Sighting)| sighting.is_intact()) {
+        let intact =
+            |number: u64| batches.get(&number).is_some_and(|(_, sighting): &(usize, &Sighting)| sighting.is_intact());
+        while intact(end + 1) || (base.first..=base.last).contains(&(end + 1)) {
             end += 1;
         }
         let own_counts = files.iter().any(|file| file.number == base.file && base.last <= file.to);
@@ -80,7 +82,8 @@ impl<'a> Line<'a> {
     /// they are intact.
     pub(super) fn unscanned_above_the_mark(&self) -> Option<u32> {
         let above = |file: &&InUse<'_>| {
-            let last = if file.open_end { file.seen.footer_number(file.incarnation).unwrap_or(file.from) } else { file.to };
+            let last =
+                if file.open_end { file.seen.footer_number(file.incarnation).unwrap_or(file.from) } else { file.to };
             file.seen.scanned.is_none() && file.seen.bytes > 0 && last.min(file.to) > self.mark
         };
         self.files.iter().find(above).map(|file| file.number)

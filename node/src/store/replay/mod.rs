@@ -296,6 +296,7 @@ impl Replay {
                 seen.probed = Some(match scan.sightings.first() {
                     Some(sighting) => Probed::Newer(sighting.header.incarnation),
                     None if scan.unreadable => Probed::Unreadable,
+                    None if scan.met_stale => Probed::Stale,
                     None => Probed::Nothing,
                 });
             }
@@ -444,6 +445,7 @@ impl Replay {
             config: &self.config,
             base,
             roles: &self.roles,
+            files: &self.files,
             line: &line,
             incarnation_max: incarnation_max(&self.files, base),
         };

@@ -90,7 +90,10 @@ pub(super) struct Reads {
 impl Reads {
     /// Reads `from..end` of a file into `sink`; both are whole blocks.
     pub(super) fn start(&mut self, purpose: Purpose, file: u32, from: u64, end: u64, sink: Sink) {
-        assert!(from.is_multiple_of(u64::from(BLOCK_BYTES)) && end.is_multiple_of(u64::from(BLOCK_BYTES)), "{from}..{end}");
+        assert!(
+            from.is_multiple_of(u64::from(BLOCK_BYTES)) && end.is_multiple_of(u64::from(BLOCK_BYTES)),
+            "{from}..{end}"
+        );
         if from >= end {
             self.finished.push(Finished { purpose, file, sink });
             return;
@@ -106,8 +109,9 @@ impl Reads {
             return None;
         }
         while let Some(read) = self.again.pop_front() {
-            if let Some(stretch) = self.stretches.get(&read.stretch) {
+            if let Some(stretch) = self.stretches.get_mut(&read.stretch) {
                 let file = stretch.file;
+                stretch.in_flight += 1;
                 return Some(self.send(file, read));
             }
         }
@@ -134,13 +138,17 @@ impl Reads {
     pub(super) fn answer(&mut self, token: u64, data: Option<&[u8]>) {
         let read = self.in_flight.remove(&token).unwrap_or_else(|| panic!("no read {token} is in flight"));
         let data = data.filter(|data| data.len() == read.bytes as usize);
-        if data.is_none() && !read.again {
-            self.again.push_back(InFlight { again: true, ..read });
-            return;
-        }
         // A stretch whose end was found early is gone.
         let Some(stretch) = self.stretches.get_mut(&read.stretch) else { return };
         stretch.in_flight -= 1;
+        if data.is_none() && !read.again {
+            // Once more, block by block: what can be read next to what cannot is not lost with it.
+            for at in (0..read.bytes).step_by(BLOCK_BYTES as usize) {
+                let position = read.position + u64::from(at);
+                self.again.push_back(InFlight { position, bytes: BLOCK_BYTES, again: true, ..read });
+            }
+            return;
+        }
         if read.position == stretch.hand {
             stretch.feed(read.bytes, data);
             while let Some((bytes, data)) = stretch.early.remove(&stretch.hand) {

@@ -94,13 +94,35 @@ pub(super) struct Scan {
     pub(super) sightings: Vec<Sighting>,
     /// Whether some of the stretch could not be read, twice (D6).
     pub(super) unreadable: bool,
+    /// Whether batches of this file were met that are not wanted: what an earlier use of the file left.
+    pub(super) met_stale: bool,
 }
 
 impl Scan {
     /// A scan of `from..end` of a file of `file_end` bytes.
-    pub(super) fn new(disk: DiskId, file: u32, file_end: u64, from: u64, end: u64, wanted: Wanted, until: Until) -> Self {
-        let (carry, sightings) = (Vec::new(), Vec::new());
-        Self { disk, file, file_end, wanted, until, end, carry, at: from, stopped: false, sightings, unreadable: false }
+    pub(super) fn new(
+        disk: DiskId,
+        file: u32,
+        file_end: u64,
+        from: u64,
+        end: u64,
+        wanted: Wanted,
+        until: Until,
+    ) -> Self {
+        Self {
+            disk,
+            file,
+            file_end,
+            wanted,
+            until,
+            end,
+            carry: Vec::new(),
+            at: from,
+            stopped: false,
+            sightings: Vec::new(),
+            unreadable: false,
+            met_stale: false,
+        }
     }
 
     /// Whether nothing more needs to be fed.
@@ -161,13 +183,14 @@ impl Scan {
     }
 
     /// The header of a batch that this scan looks for, if `bytes` begin with one.
-    fn header(&self, bytes: &[u8]) -> Option<BatchHeader> {
+    fn header(&mut self, bytes: &[u8]) -> Option<BatchHeader> {
         let header = BatchHeader::decode(bytes).ok()?;
         let wanted = match self.wanted {
             Wanted::Incarnation(incarnation) => header.incarnation == incarnation,
             Wanted::Above(incarnation) => header.incarnation > incarnation,
         };
         let here = header.disk == self.disk && header.file == self.file && header.position == self.at;
+        self.met_stale |= here && !wanted;
         (wanted && here && self.at + u64::from(header.disk_bytes()) <= self.file_end).then_some(header)
     }
 

@@ -4,7 +4,7 @@
 //! *after* a loss of it was recorded repairs the loss. Chunks never pass through a fence check: they were let in once.
 
 use super::base::Base;
-use super::files::{Role, quarantine};
+use super::files::{FileSeen, Role, quarantine};
 use super::line::{InUse, Line};
 use super::scan::Contents;
 use super::{ReplayConfig, ReplayError};
@@ -15,6 +15,7 @@ use quarry_protocol::ranges::SeqRanges;
 use quarry_protocol::replica::{RestoredLog, RestoredSegment};
 use quarry_protocol::snapshot::{ChunkRecord, FileRecord, IdentityRecord, LogRecord, LossRecord, Record};
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 
 /// How far incarnations jump when files are missing: one of them may have been newer than all that are left, and may
 /// come back.
@@ -25,6 +26,7 @@ pub(super) struct Settle<'a> {
     pub(super) config: &'a ReplayConfig,
     pub(super) base: &'a Base,
     pub(super) roles: &'a BTreeMap<u32, Role>,
+    pub(super) files: &'a BTreeMap<u32, FileSeen>,
     pub(super) line: &'a Line<'a>,
     /// The highest incarnation in any header.
     pub(super) incarnation_max: u64,
@@ -49,7 +51,8 @@ impl Settle<'_> {
             state.merge(record);
         }
         self.merge_controls(&mut state);
-        let (listed, newer): (Vec<_>, Vec<_>) = self.line.files.iter().enumerate().partition(|(at, _)| self.is_before_base(*at));
+        let (listed, newer): (Vec<_>, Vec<_>) =
+            self.line.files.iter().enumerate().partition(|(at, _)| self.is_before_base(*at));
         for (at, file) in listed {
             self.take_file(&mut state, at, file, |_| true);
         }
@@ -76,7 +79,12 @@ impl Settle<'_> {
 
     /// Control entries behind the base, before any chunk is looked at: floors decide which chunks count.
     fn merge_controls(&self, state: &mut State) {
-        for (_, (_, sighting)) in self.line.batches.range(self.base.last + 1..=self.line.end) {
+        for (_, (_, sighting)) in self
+            .line
+            .batches
+            .range((Excluded(self.base.last), Unbounded))
+            .take_while(|(number, _)| **number <= self.line.end)
+        {
             let Contents::Data { controls, .. } = &sighting.contents else { continue };
             for control in controls {
                 if let Record::Log(record) = control {
@@ -91,7 +99,9 @@ impl Settle<'_> {
             index.iter().for_each(|chunk| state.store(file.number, chunk));
             return;
         }
-        for (&number, (owner, sighting)) in self.line.batches.range(file.from..=file.to.min(self.line.end)) {
+        for (&number, (owner, sighting)) in
+            self.line.batches.range(file.from..).take_while(|(number, _)| **number <= file.to.min(self.line.end))
+        {
             let Contents::Data { chunks, rotten, controls } = &sighting.contents else { continue };
             if *owner != at || !counts(number) {
                 continue;
@@ -136,16 +146,17 @@ impl Settle<'_> {
         let mut why = Vec::new();
         for (&number, role) in self.roles {
             match role {
+                Role::Own | Role::Newer(_) if self.is_cut_short(number) => {
+                    why.push(format!("chunk file {number} was being written and cannot be read to its end"));
+                }
                 Role::Doubtful(what) => why.push(format!("chunk file {number} {what} and may have been in use")),
                 Role::Listed(record) if quarantined.contains(record) && record.last >= since => {
-                    why.push(format!("chunk file {number} is in use and its batches {}..={} are gone", record.first, record.last));
+                    why.push(format!(
+                        "chunk file {number} is in use and its batches {}..={} are gone",
+                        record.first, record.last
+                    ));
                 }
                 _ => {}
-            }
-        }
-        for file in self.line.files.iter().filter(|file| file.open_end && file.from <= self.line.end) {
-            if file.seen.unreadable || file.seen.bytes < self.config.file_bytes {
-                why.push(format!("chunk file {} was being written and cannot be read to its end", file.number));
             }
         }
         let missing: Vec<u64> = self.line.missing(self.base).into_iter().filter(|number| *number >= since).collect();
@@ -155,6 +166,10 @@ impl Settle<'_> {
         why
     }
 
+    fn is_cut_short(&self, number: u32) -> bool {
+        self.files.get(&number).is_some_and(|seen| seen.unreadable || seen.bytes < self.config.file_bytes)
+    }
+
     fn finish(&self, replayed: &mut Replayed, mut state: State, why: Vec<String>) -> Result<(), ReplayError> {
         replayed.next_batch = self.line.end + 1;
         replayed.next_incarnation = self.incarnation_max + 1;
@@ -162,13 +177,17 @@ impl Settle<'_> {
         replayed.losses = state.losses();
         let mut why = why;
         if replayed.losses.len() > LOSSES_PER_SHARD_MAX {
-            why.push(format!("{} losses are known, the most carried forward are {LOSSES_PER_SHARD_MAX}", replayed.losses.len()));
+            why.push(format!(
+                "{} losses are known, the most carried forward are {LOSSES_PER_SHARD_MAX}",
+                replayed.losses.len()
+            ));
             for loss in replayed.losses.drain(LOSSES_PER_SHARD_MAX..) {
                 state.forget(&loss);
             }
         }
         let newly_lost = state.newly_lost(&self.base.losses);
-        let torn = self.line.files.iter().filter(|file| file.open_end).flat_map(|file| file.seen.scanned.iter().flatten());
+        let torn =
+            self.line.files.iter().filter(|file| file.open_end).flat_map(|file| file.seen.scanned.iter().flatten());
         let mut report = ReplayReport {
             files: replayed.files.len() as u64,
             files_scanned: self.line.files.iter().filter(|file| file.seen.scanned.is_some()).count() as u64,
