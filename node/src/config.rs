@@ -127,7 +127,8 @@ impl Settings {
         let advertise = match self.advertise {
             Some(advertise) => advertised(&advertise)?,
             None if listen.ip().is_unspecified() => {
-                let why = "clients cannot connect to a wildcard address: set advertise to the name they reach this node by";
+                let why =
+                    "clients cannot connect to a wildcard address: set advertise to the name they reach this node by";
                 return Err(ConfigError::Value { key: "listen", got: listen.to_string(), why: why.into() });
             }
             None => (bracketed(&listen), None),

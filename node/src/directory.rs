@@ -63,7 +63,9 @@ impl DataDirectory {
     pub(crate) fn open(data: &Path) -> Result<Self, DirectoryError> {
         let superblock = layout::superblock(data);
         let failed = |why: io::Error| match why.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => DirectoryError::NotFormatted { path: data.to_owned() },
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                DirectoryError::NotFormatted { path: data.to_owned() }
+            }
             _ => io_error("read", &superblock)(why),
         };
         // Paths are given to threads and to glommio, which want them absolute.
@@ -93,7 +95,8 @@ impl DataDirectory {
 /// Locks a data directory for this process.
 pub(crate) fn lock(data: &Path) -> Result<File, DirectoryError> {
     let path = layout::lock(data);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io_error("open", &path))?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io_error("open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse { path: data.to_owned() }),

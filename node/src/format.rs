@@ -8,8 +8,8 @@ use crate::store::first_file::{FIRST_FILE, first_batch};
 use crate::store::superblock::Superblock;
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::limits::{
-    BLOCK_BYTES, FILE_BYTES_DEFAULT, FILE_BYTES_MAX, FILE_BYTES_MIN, FILES_PER_SHARD_MAX, FILES_PER_SHARD_MIN, SHARDS_MAX,
-    ZONE_BYTES_MAX,
+    BLOCK_BYTES, FILE_BYTES_DEFAULT, FILE_BYTES_MAX, FILE_BYTES_MIN, FILES_PER_SHARD_MAX, FILES_PER_SHARD_MIN,
+    SHARDS_MAX, ZONE_BYTES_MAX,
 };
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -197,11 +197,18 @@ fn make_empty(data: &Path) -> Result<(), FormatError> {
 
 fn check_direct_io(data: &Path) -> Result<(), FormatError> {
     let path = data.join("direct-io-check");
-    let open = OpenOptions::new().create(true).truncate(true).write(true).custom_flags(libc::O_DIRECT | libc::O_DSYNC).open(&path);
+    let open = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .custom_flags(libc::O_DIRECT | libc::O_DSYNC)
+        .open(&path);
     let closed = std::fs::remove_file(&path);
     match open {
         Ok(_) => closed.map_err(|why| io_error("remove", &path)(why).into()),
-        Err(why) if why.raw_os_error() == Some(libc::EINVAL) => Err(FormatError::NoDirectIo { path: data.to_owned(), why }),
+        Err(why) if why.raw_os_error() == Some(libc::EINVAL) => {
+            Err(FormatError::NoDirectIo { path: data.to_owned(), why })
+        }
         Err(why) => Err(io_error("create", &path)(why).into()),
     }
 }
@@ -241,7 +248,8 @@ fn write_superblock(
     files_per_shard: u32,
 ) -> Result<(), FormatError> {
     let path = layout::superblock(&options.data);
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&path).map_err(io_error("create", &path))?;
+    let file =
+        OpenOptions::new().write(true).create_new(true).mode(0o640).open(&path).map_err(io_error("create", &path))?;
     let (inode, file_system) = directory::place(&path)?;
     let superblock = Superblock {
         cluster: options.cluster.clone(),

@@ -65,7 +65,15 @@ mod tests {
         assert_eq!(path, Path::new("/data/shard-00/00000007.chunks"));
         assert_eq!(chunk_file_number("00000007.chunks"), Some(7));
         assert_eq!(chunk_file_number("123456789.chunks"), Some(123_456_789));
-        for name in ["7.chunks", "000000007.chunks", "00000007.chunks.bak", "00000007.preparing", "0000000x.chunks", "+0000007.chunks", "superblock"] {
+        for name in [
+            "7.chunks",
+            "000000007.chunks",
+            "00000007.chunks.bak",
+            "00000007.preparing",
+            "0000000x.chunks",
+            "+0000007.chunks",
+            "superblock",
+        ] {
             assert_eq!(chunk_file_number(name), None, "{name}");
         }
     }

@@ -35,7 +35,9 @@ pub enum StartError {
         why: io::Error,
     },
     /// There are not enough CPUs to pin the shards to.
-    #[error("pinning needs a CPU for each of {shards} shards, this process may use {cpus}: start without --pin, or allow more")]
+    #[error(
+        "pinning needs a CPU for each of {shards} shards, this process may use {cpus}: start without --pin, or allow more"
+    )]
     Pin {
         /// Shards.
         shards: usize,

@@ -32,22 +32,31 @@ impl proto::admin_server::Admin for Admin {
             advertise: facts.info.advertise.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_us: facts.started.elapsed().as_micros() as u64,
-            shards: shards.map(|(shard, (counted, address))| shard_status(shard as u32, counted, address.port)).collect(),
+            shards: shards
+                .map(|(shard, (counted, address))| shard_status(shard as u32, counted, address.port))
+                .collect(),
         }))
     }
 
-    async fn list_logs(&self, request: Request<proto::ListLogsRequest>) -> Result<Response<proto::ListLogsReply>, Status> {
+    async fn list_logs(
+        &self,
+        request: Request<proto::ListLogsRequest>,
+    ) -> Result<Response<proto::ListLogsReply>, Status> {
         let proto::ListLogsRequest { from, logs_max } = request.into_inner();
         let from = if from.is_empty() { LogId::ZERO } else { log_id(&from)? };
         let page = if logs_max == 0 { LOGS_PER_PAGE_MAX } else { logs_max.min(LOGS_PER_PAGE_MAX) };
         // One more than wanted is where the next page begins.
         let mut logs = self.shards.logs(from, page + 1).await.map_err(unavailable)?;
-        let next = if logs.len() > page as usize { logs.pop().map(|(_, log)| log.record.log.to_string()) } else { None };
+        let next =
+            if logs.len() > page as usize { logs.pop().map(|(_, log)| log.record.log.to_string()) } else { None };
         let logs = logs.iter().map(|(shard, log)| to_proto(*shard, log)).collect();
         Ok(Response::new(proto::ListLogsReply { logs, next: next.unwrap_or_default() }))
     }
 
-    async fn log_state(&self, request: Request<proto::LogStateRequest>) -> Result<Response<proto::LogStateReply>, Status> {
+    async fn log_state(
+        &self,
+        request: Request<proto::LogStateRequest>,
+    ) -> Result<Response<proto::LogStateReply>, Status> {
         let log = log_id(&request.into_inner().log)?;
         let found = self.shards.logs(log, 1).await.map_err(unavailable)?;
         let Some((shard, state)) = found.first().filter(|(_, state)| state.record.log == log) else {

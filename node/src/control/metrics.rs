@@ -58,7 +58,9 @@ const GAUGES: [(&str, &str, Option<Unit>, Value); 16] = [
     ("storing", "Chunks and control entries on their way to the disk", None, |s| s.storing),
     ("reading", "Reads in progress", None, |s| s.reading),
     ("disk_failed", "Whether the disk failed", None, |s| u64::from(s.failed.is_some())),
-    ("preparation_failed", "Whether no further chunk file can be made", None, |s| u64::from(s.preparation_error.is_some())),
+    ("preparation_failed", "Whether no further chunk file can be made", None, |s| {
+        u64::from(s.preparation_error.is_some())
+    }),
     ("full", "Whether puts are refused for lack of space", None, |s| u64::from(s.full.is_some())),
     ("retired_identities", "Identities that take no puts any more", None, |s| s.retired.len() as u64),
     ("chunks", "Chunks that can be read", None, |s| s.store.chunks),

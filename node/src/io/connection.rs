@@ -134,7 +134,8 @@ impl Connection {
     /// Waits until the connection may deliver one more request: answers are being taken, and few are owed (D8).
     pub(super) async fn room_for_request(&self) {
         poll_fn(|cx| {
-            let room = self.unanswered.get() < CONNECTION_REQUESTS_MAX && self.output.borrow().bytes() < SEND_BYTES_PAUSE;
+            let room =
+                self.unanswered.get() < CONNECTION_REQUESTS_MAX && self.output.borrow().bytes() < SEND_BYTES_PAUSE;
             self.poll_room(cx, room)
         })
         .await;

@@ -115,7 +115,10 @@ impl Disk {
         let blocks = open.read_at_aligned(from, (end - from) as usize).await.map_err(|why| why.to_string())?;
         let (skip, bytes) = ((position - from) as usize, bytes as usize);
         if blocks.len() < skip + bytes {
-            return Err(format!("file {file} ends at byte {}, wanted {bytes} at {position}", from + blocks.len() as u64));
+            return Err(format!(
+                "file {file} ends at byte {}, wanted {bytes} at {position}",
+                from + blocks.len() as u64
+            ));
         }
         Ok(ReadBytes { blocks, from: skip, bytes })
     }

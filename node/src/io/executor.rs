@@ -2,7 +2,7 @@
 
 use super::mailbox::{Letter, Mailbox};
 use super::owner::Owner;
-use super::world::{Event, World};
+use super::world::World;
 use super::{probe, serve};
 use crate::layout;
 use crate::shard::{Shard, ShardConfig};
@@ -150,7 +150,7 @@ async fn read_letters(world: Rc<World>, letters: Arc<Mailbox>) {
                 ticket += 1;
                 world.ask(ticket, request, answer);
             }
-            Letter::Stop => world.put(Event::Stop),
+            Letter::Stop => world.stop(),
         }
     }
 }

@@ -60,7 +60,9 @@ impl Output {
     pub(super) fn push(&mut self, frames: &[u8]) {
         self.bytes += frames.len() as u64;
         match self.pieces.back_mut() {
-            Some(Piece::Frames(last)) if last.len() + frames.len() <= JOINED_BYTES_MAX => last.extend_from_slice(frames),
+            Some(Piece::Frames(last)) if last.len() + frames.len() <= JOINED_BYTES_MAX => {
+                last.extend_from_slice(frames)
+            }
             _ => self.pieces.push_back(Piece::Frames(frames.to_vec())),
         }
     }

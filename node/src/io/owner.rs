@@ -58,6 +58,28 @@ impl Owner {
             settled = self.perform();
             self.flush();
         }
+        self.wind_up(events).await;
+    }
+
+    /// After the last turn: hangs up, and waits for what is still on its way to or from the disk.
+    async fn wind_up(&self, mut events: VecDeque<Event>) {
+        for connection in self.world.connections() {
+            connection.end("the node stops".into());
+        }
+        poll_fn(|cx| {
+            events.clear();
+            self.world.take(&mut events, cx);
+            match (self.world.tasks(), events.is_empty()) {
+                (0, _) => Poll::Ready(()),
+                (_, true) => Poll::Pending,
+                // Looked at once more, to leave a waker behind.
+                (_, false) => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
     }
 
     /// Ready when there are events, or when the deadline has come.
@@ -203,7 +225,14 @@ impl Owner {
 
     /// Runs a task that nobody drops before it is done.
     fn spawn<F: Future<Output = ()> + 'static>(&self, task: impl FnOnce(Rc<World>) -> F) {
-        glommio::spawn_local(task(self.world.clone())).detach();
+        let world = self.world.clone();
+        world.task_begins();
+        let task = task(world.clone());
+        glommio::spawn_local(async move {
+            task.await;
+            world.task_ends();
+        })
+        .detach();
     }
 }
 

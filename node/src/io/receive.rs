@@ -110,6 +110,7 @@ impl<'a> Receiver<'a> {
         let Some(buffer) = &mut reserved.buffer else { return Err(ReceiveError::Cut) };
         let body_bytes = header.body_bytes as usize;
         self.body_into(&mut buffer.bytes_mut()[..body_bytes + FRAME_HEADER_BYTES], body_bytes).await?;
+        self.unless_stopping().await;
         match check_chunk(&buffer.bytes()[..body_bytes]) {
             Ok(chunk) => {
                 let buffer = reserved.buffer.take().expect("just filled");
@@ -146,6 +147,7 @@ impl<'a> Receiver<'a> {
         body.resize(body_bytes + FRAME_HEADER_BYTES, 0);
         self.body_into(&mut body, body_bytes).await?;
         header.verify_body(&body[..body_bytes])?;
+        self.unless_stopping().await;
         match Request::decode(&body[..body_bytes]) {
             Ok(request) => {
                 self.connection.delivered();
@@ -156,6 +158,14 @@ impl<'a> Receiver<'a> {
         }
         self.body = body;
         Ok(())
+    }
+
+    /// Once a clean stop has begun, nothing more is delivered: this never returns, and what was delivered before is
+    /// answered before the connection ends.
+    async fn unless_stopping(&self) {
+        if self.world.is_stopping() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The frame is sound and what it carries is not: that one request is refused, the connection goes on.

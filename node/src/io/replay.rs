@@ -4,7 +4,7 @@
 use super::prepare::{self, PrepareError};
 use crate::layout;
 use crate::store::Replayed;
-use crate::store::replay::{Replay, ReplayConfig, ReplayEffect, ReplayEvent, REPLAY_READ_BYTES_MAX};
+use crate::store::replay::{REPLAY_READ_BYTES_MAX, Replay, ReplayConfig, ReplayEffect, ReplayEvent};
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::limits::BLOCK_BYTES;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,7 +43,11 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), open: BTreeMap::new(), buffer: Aligned::new(REPLAY_READ_BYTES_MAX as usize) }
+        Self {
+            directory: directory.to_owned(),
+            open: BTreeMap::new(),
+            buffer: Aligned::new(REPLAY_READ_BYTES_MAX as usize),
+        }
     }
 
     fn open(&mut self, file: u32) -> io::Result<&File> {

@@ -7,7 +7,8 @@
 //! The spare bytes after the body let one receive call bring the next frame's header along.
 
 use quarry_protocol::limits::{
-    CHUNK_HEADER_BYTES, CONNECTION_BUFFER_BYTES_MAX, FRAME_CHUNK_BODY_BYTES_MAX, FRAME_HEADER_BYTES, SHARD_BUFFER_BYTES_MAX,
+    CHUNK_HEADER_BYTES, CONNECTION_BUFFER_BYTES_MAX, FRAME_CHUNK_BODY_BYTES_MAX, FRAME_HEADER_BYTES,
+    SHARD_BUFFER_BYTES_MAX,
 };
 use quarry_protocol::replica::Slot;
 use std::collections::{BTreeMap, VecDeque};

@@ -11,7 +11,7 @@ use quarry_protocol::limits::SHARD_BUFFER_BYTES_MAX;
 use quarry_protocol::message::Request;
 use quarry_protocol::replica::Slot;
 use quarry_protocol::time::Micros;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -45,6 +45,9 @@ pub(super) struct World {
     connections: RefCell<BTreeMap<ConnectionId, Rc<Connection>>>,
     /// Where answers to the control plane go, by ticket.
     asked: RefCell<BTreeMap<u64, oneshot::Sender<AdminAnswer>>>,
+    /// Tasks of the loop that are not done. The executor must outlive them: their buffers are the kernel's meanwhile.
+    tasks: Cell<usize>,
+    stopping: Cell<bool>,
 }
 
 impl World {
@@ -57,6 +60,8 @@ impl World {
             disk: Disk::new(directory),
             connections: RefCell::default(),
             asked: RefCell::default(),
+            tasks: Cell::new(0),
+            stopping: Cell::new(false),
         }
     }
 
@@ -68,6 +73,10 @@ impl World {
     /// Puts an event into the loop's queue and wakes it.
     pub(super) fn put(&self, event: Event) {
         self.inbox.borrow_mut().push_back(event);
+        self.wake_owner();
+    }
+
+    fn wake_owner(&self) {
         // The loop registers its waker again before it sleeps, so one wake is enough.
         if let Some(owner) = self.owner.borrow_mut().take() {
             owner.wake();
@@ -80,6 +89,33 @@ impl World {
         if into.is_empty() {
             self.owner.replace(Some(cx.waker().clone()));
         }
+    }
+
+    /// Counts a task that has begun.
+    pub(super) fn task_begins(&self) {
+        self.tasks.set(self.tasks.get() + 1);
+    }
+
+    /// Counts a task that is done.
+    pub(super) fn task_ends(&self) {
+        self.tasks.set(self.tasks.get() - 1);
+        self.wake_owner();
+    }
+
+    /// How many tasks are not done.
+    pub(super) fn tasks(&self) -> usize {
+        self.tasks.get()
+    }
+
+    /// Begins a clean stop: no request is delivered any more.
+    pub(super) fn stop(&self) {
+        self.stopping.set(true);
+        self.put(Event::Stop);
+    }
+
+    /// Whether a clean stop has begun.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.get()
     }
 
     pub(super) fn add_connection(&self, connection: Rc<Connection>) {

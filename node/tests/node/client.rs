@@ -121,7 +121,13 @@ impl Client {
     }
 
     /// Puts and expects a refusal.
-    pub(crate) fn refused(&mut self, log: LogId, segment: SegmentId, seq: u64, payload: &[u8]) -> quarry_protocol::message::Refusal {
+    pub(crate) fn refused(
+        &mut self,
+        log: LogId,
+        segment: SegmentId,
+        seq: u64,
+        payload: &[u8],
+    ) -> quarry_protocol::message::Refusal {
         self.put(log, segment, seq, payload);
         match self.answer() {
             Answer::Reply(_, Reply::Refused(refusal)) => refusal,
@@ -130,7 +136,13 @@ impl Client {
     }
 
     /// Reads chunks; what came, and the seq and answer at the end.
-    pub(crate) fn read(&mut self, log: LogId, segment: SegmentId, from: u64, chunks: u32) -> (Vec<(ChunkHeader, Vec<u8>)>, Reply) {
+    pub(crate) fn read(
+        &mut self,
+        log: LogId,
+        segment: SegmentId,
+        from: u64,
+        chunks: u32,
+    ) -> (Vec<(ChunkHeader, Vec<u8>)>, Reply) {
         let (chunks_max, bytes_max) = (chunks, 4 << 20);
         self.request(&Request::Read { log, segment, from: ChunkSeq(from), chunks_max, bytes_max });
         let mut got = Vec::new();
