@@ -6,7 +6,7 @@ use crate::ids::{ChunkSeq, LogId, SegmentId};
 use crate::limits::LOSSES_PER_SHARD_MAX;
 use crate::message::{Refusal, Reply};
 use crate::snapshot::{LogRecord, LossRecord, Record};
-use alloc::string::String;
+use alloc::string::ToString;
 
 impl Replica {
     pub(super) fn confirm(&mut self, through: u64) {
@@ -107,25 +107,25 @@ impl Replica {
         self.store(ToStore::Control(Record::Loss(record)), InFlight::Loss);
         let losses = self.losses().count();
         if losses > LOSSES_PER_SHARD_MAX {
-            self.fail(alloc::format!(
+            self.fail(&alloc::format!(
                 "{losses} ranges of chunks are unreadable, the most that is tracked is {LOSSES_PER_SHARD_MAX}"
             ));
         }
     }
 
     /// D6: nothing is acknowledged any more, and whoever waits is told.
-    pub(super) fn fail(&mut self, why: String) {
+    pub(super) fn fail(&mut self, why: &str) {
         if self.failed.is_some() {
             return;
         }
-        self.failed = Some(why.clone());
+        self.failed = Some(why.to_string());
         for waiting in core::mem::take(&mut self.waiting).into_values().flatten() {
             let (Waiting::Put { to }
             | Waiting::PutBelowFloor { to, .. }
             | Waiting::Fence { to, .. }
             | Waiting::Trim { to, .. }
             | Waiting::Delete { to }) = waiting;
-            self.refuse(to, Refusal::DiskFailed { why: why.clone() });
+            self.refuse(to, Refusal::DiskFailed { why: why.to_string() });
         }
     }
 }

@@ -65,7 +65,7 @@ impl Replica {
 
     /// The log, as far as it is known; a new one if there is room for it.
     fn known_log(&self, log: LogId) -> Result<Log, Refusal> {
-        // A clone of the small state would do; segments are few, but not free to copy.
+        // The small state is all that is needed to judge.
         match self.logs.get(&log) {
             Some(known) => Ok(known.without_segments()),
             None => self.check_room_for_log().map(|()| Log::new(log)),

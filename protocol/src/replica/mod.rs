@@ -103,7 +103,7 @@ impl Replica {
             ReplicaEvent::Stored { through } => self.confirm(through),
             ReplicaEvent::Lost { log, segment, from, to } => self.lose(log, segment, from, to),
             ReplicaEvent::Fullness { full } => self.full = full,
-            ReplicaEvent::DiskFailed { why } => self.fail(why),
+            ReplicaEvent::DiskFailed { why } => self.fail(&why),
         }
         self.cheap_invariants();
     }

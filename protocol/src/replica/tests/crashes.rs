@@ -12,7 +12,7 @@ pub(super) fn replay(stored: &[ToStore]) -> Vec<RestoredLog> {
         let log = match what {
             ToStore::Chunk { header, .. } => header.log,
             ToStore::Control(Record::Log(record)) => record.log,
-            ToStore::Control(Record::Loss(loss)) => loss.log,
+            ToStore::Control(Record::Loss(lost)) => lost.log,
             ToStore::Control(record) => panic!("a replica never stores {record:?}"),
         };
         let (record, segments) =
@@ -24,7 +24,7 @@ pub(super) fn replay(stored: &[ToStore]) -> Vec<RestoredLog> {
                 segment.watermark = segment.watermark.max(header.watermark);
             }
             ToStore::Control(Record::Log(other)) => record.merge(other),
-            ToStore::Control(Record::Loss(loss)) => found(segments, loss.segment).lost.insert(loss.from, loss.to),
+            ToStore::Control(Record::Loss(lost)) => found(segments, lost.segment).lost.insert(lost.from, lost.to),
             ToStore::Control(_) => {}
         }
     }

@@ -236,12 +236,16 @@ impl World {
                 self.fenced = self.fenced.max(fence.0);
                 assert!(floor.0 >= self.floor, "floor {floor} is below the answered {}", self.floor);
                 for view in segments {
-                    view.runs.iter().for_each(|run| self.hear_run(view.segment.epoch.0, run, fence.0));
+                    for run in &view.runs {
+                        self.hear_run(view.segment.epoch.0, run, fence.0);
+                    }
                 }
             }
             Reply::Frozen { runs } => {
                 let (of, fence) = (self.freezing.expect("a freeze was asked"), self.fenced);
-                runs.iter().for_each(|run| self.hear_run(of, run, fence));
+                for run in runs {
+                    self.hear_run(of, run, fence);
+                }
             }
             Reply::Trimmed { floor } => {
                 assert!(floor.0 <= self.durable_floor(), "P12: floor {floor} confirmed before it is durable");
