@@ -115,7 +115,7 @@ mod tests {
     fn live_nodes_come_first_and_known_ones_fill_up() {
         let Ok(info) = node(2, "b").info else { unreachable!() };
         let known = replica_at(&info, log(1));
-        let placed = choose(log(1), 3, &[node(1, "a"), down(2), node(3, "c")], &[known.clone()]).unwrap();
+        let placed = choose(log(1), 3, &[node(1, "a"), down(2), node(3, "c")], std::slice::from_ref(&known)).unwrap();
         assert_eq!((placed.live, &placed.replicas[2]), (2, &known));
     }
 
@@ -124,7 +124,7 @@ mod tests {
     fn a_wiped_node_is_placed_on_under_its_new_disk_only() {
         let old = ReplicaRef { disk: DiskId([99; 16]), address: "node2:1".into(), zone: "old".into() };
         let nodes = [node(1, "a"), node(2, "b"), node(3, "c")];
-        let placed = choose(log(1), 3, &nodes, &[old.clone()]).unwrap();
+        let placed = choose(log(1), 3, &nodes, std::slice::from_ref(&old)).unwrap();
         assert!(placed.live == 3 && placed.replicas.iter().all(|r| r.disk != old.disk));
         assert!(choose(log(1), 4, &nodes, &[old]).is_err());
     }

@@ -87,13 +87,11 @@ impl Source {
             let answer = if waiting.len() == 0 {
                 asked.next().await
             } else {
-                match timeout(HEDGE_AFTER, asked.next()).await {
-                    Ok(answer) => answer,
-                    Err(_) => {
-                        asked.extend(waiting.next().map(|index| self.ask(index, piece)));
-                        continue;
-                    }
-                }
+                let Ok(answer) = timeout(HEDGE_AFTER, asked.next()).await else {
+                    asked.extend(waiting.next().map(|index| self.ask(index, piece)));
+                    continue;
+                };
+                answer
             };
             match answer {
                 Some(Ok(chunks)) => return Ok(chunks),

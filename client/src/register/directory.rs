@@ -74,7 +74,7 @@ impl DirectoryRegister {
     /// Makes a register in a directory that is not there or is empty. Several processes may do so at once.
     fn create(&self) -> Result<(), RegisterError> {
         let made = |why: &io::Error| failed(&self.root, "make", why);
-        fs::create_dir_all(&self.root).map_err(|why| made(&why))?;
+        make_directory(&self.root).map_err(|why| made(&why))?;
         let lock = self.lock(true).map_err(|why| made(&why))?;
         if self.is_marked()? {
             return Ok(());
@@ -83,8 +83,8 @@ impl DirectoryRegister {
             let name = entry.map_err(|why| made(&why))?.file_name();
             // These are what an attempt that did not come to its end leaves behind.
             if ![LOCK, LOGS, NEW].iter().any(|known| name == *known) {
-                let why =
-                    format!("it holds {name:?} but no {MARKER} file: name an empty directory, or restore the file");
+                let what = name.display();
+                let why = format!("it holds {what} but no {MARKER} file: name an empty directory, or restore the file");
                 return Err(self.unusable(why));
             }
         }
@@ -95,11 +95,7 @@ impl DirectoryRegister {
         let create = || -> io::Result<()> {
             fs::create_dir_all(self.root.join(LOGS))?;
             // The marker comes last: whoever sees it sees a whole register.
-            self.replace(&self.root.join(MARKER), MARKER_CONTENT.as_bytes())?;
-            match self.root.parent() {
-                Some(parent) => sync_directory(parent),
-                None => Ok(()),
-            }
+            self.replace(&self.root.join(MARKER), MARKER_CONTENT.as_bytes())
         };
         create().map_err(|why| made(&why))?;
         drop(lock);
@@ -278,6 +274,20 @@ fn failed(path: &Path, what: &str, why: &io::Error) -> RegisterError {
 
 fn parent_of(path: &Path) -> &Path {
     path.parent().unwrap_or_else(|| Path::new("/"))
+}
+
+/// Makes a directory and those above it that are not there, durably: a register whose directory vanished in a power
+/// cut would be made again, empty.
+fn make_directory(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = parent_of(path);
+    make_directory(parent)?;
+    match fs::create_dir(path) {
+        Err(why) if why.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => Err(why),
+        _ => sync_directory(parent),
+    }
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {

@@ -9,6 +9,7 @@
 //! logs/orders.log        logs/%41%2f....d/....d/....log
 //! ```
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// What the last part of every record's path ends in.
@@ -58,7 +59,7 @@ fn encode(name: &str) -> String {
         if plain || (byte == b'.' && !encoded.is_empty()) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02x}"));
+            write!(encoded, "%{byte:02x}").expect("a string takes everything");
         }
     }
     encoded

@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn a_large_body_gets_the_room_it_needs_at_once() {
         let mut inbound = Inbound::default();
-        let bytes = frame(FrameKind::Reply, 1, &[0; 200_000]);
+        let bytes = frame(FrameKind::Reply, 1, &vec![0; 200_000]);
         inbound.room().extend_from_slice(&bytes[..64]);
         assert_eq!(inbound.next().unwrap(), None);
         let room = inbound.room();

@@ -176,7 +176,9 @@ mod tests {
         for step in [1, 7, 63, 160, 161, 4096] {
             let frames = || [put(0, 0, b"a"), Frame::request(1, DiskId([2; 16]), b"body"), put(2, 0, &[7; 300])];
             let (mut outbound, mut got) = (Outbound::default(), Vec::new());
-            frames().into_iter().for_each(|f| outbound.push(f));
+            for frame in frames() {
+                outbound.push(frame);
+            }
             let mut blocked = false;
             for _ in 0..10_000 {
                 let sent = outbound.send(|slices| {
@@ -202,11 +204,15 @@ mod tests {
         let (mut outbound, mut got, mut calls) = (Outbound::default(), Vec::new(), 0);
         let frames: Vec<Frame> = (0..200).map(|seq| put(seq, 0, b"xyz")).collect();
         let expected = wire(&frames);
-        frames.into_iter().for_each(|f| outbound.push(f));
+        for frame in frames {
+            outbound.push(frame);
+        }
         let sent = outbound.send(|slices| {
             calls += 1;
             let before = got.len();
-            slices.iter().for_each(|s| got.extend_from_slice(s));
+            for slice in slices {
+                got.extend_from_slice(slice);
+            }
             Ok(got.len() - before)
         });
         assert!(matches!(sent, Ok(Sent::All)));
@@ -232,7 +238,9 @@ mod tests {
         outbound.drop_puts_of(LogId([1; 16]), SegmentId { epoch: Epoch(1), index: 0 });
         let sent = outbound.send(|slices| {
             let before = got.len();
-            slices.iter().for_each(|s| got.extend_from_slice(s));
+            for slice in slices {
+                got.extend_from_slice(slice);
+            }
             Ok(got.len() - before)
         });
         assert!(matches!(sent, Ok(Sent::All)));

@@ -113,7 +113,7 @@ async fn another_history_is_noticed() {
     let other = World::new();
     other.open_segment(2, 20);
     for seq in 20..38 {
-        other.chunk(2, seq, 0, &[0], Bytes::from_static(b"another writer's"));
+        other.chunk(2, seq, 0, &[0], &Bytes::from_static(b"another writer's"));
     }
     let mut mixed = World::two_segments().await;
     mixed.replicas[0] = other.replicas[0].clone();

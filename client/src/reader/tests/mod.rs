@@ -119,7 +119,7 @@ async fn little_is_read_ahead() {
     world.open_segment(1, 0);
     for seq in 0..400 {
         let bytes = if seq < 100 { 10 } else { 300_000 };
-        world.chunk(1, seq, 0, &[0, 1, 2], Bytes::from(vec![seq as u8; bytes]));
+        world.chunk(1, seq, 0, &[0, 1, 2], &Bytes::from(vec![seq as u8; bytes]));
     }
     world.seal(400);
     world.publish().await;

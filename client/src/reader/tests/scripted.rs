@@ -256,13 +256,13 @@ impl World {
     pub(super) fn chunks(&self, epoch: u64, seqs: Range<u64>, watermark: u64, on: &[usize]) {
         for seq in seqs {
             let payload = Bytes::from(format!("{epoch}/{seq}").repeat(1 + seq as usize % 7));
-            self.chunk(epoch, seq, watermark, on, payload);
+            self.chunk(epoch, seq, watermark, on, &payload);
         }
     }
 
-    pub(super) fn chunk(&self, epoch: u64, seq: u64, watermark: u64, on: &[usize], payload: Bytes) {
+    pub(super) fn chunk(&self, epoch: u64, seq: u64, watermark: u64, on: &[usize], payload: &Bytes) {
         let segment = segment_id(epoch);
-        let payload_crc = crc32c::crc32c(&payload);
+        let payload_crc = crc32c::crc32c(payload);
         let length = payload.len() as u32;
         let mut digests = self.digests.lock().unwrap();
         let digest = digests[&segment].chain(ChunkSeq(seq), length, payload_crc);
