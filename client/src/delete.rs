@@ -24,7 +24,7 @@ pub(crate) async fn delete(parts: &Parts, name: &str) -> Result<Deleted, DeleteE
         purpose: Purpose::Delete,
         deadline_us: DELETE_DEADLINE.as_micros() as u64,
     };
-    let done = take_over(parts, config).await.map_err(|error| delete_error(name, DELETE_DEADLINE, error))?;
+    let done = take_over(parts, config).await.map_err(|error| delete_error(name, DELETE_DEADLINE, &error))?;
     let request = Request::Delete { log: done.record.log, epoch: done.record.epoch };
     let records = [Some(&done.record), done.before.as_ref()];
     let told = tell(parts, records.into_iter().flatten(), &request, |reply| matches!(reply, Reply::Deleted)).await;

@@ -67,7 +67,7 @@ async fn appends_in_flight_are_settled_by_a_takeover(subject: Subject) {
         let seq = ChunkSeq(number as u64);
         match outcome {
             Ok(receipt) => {
-                assert!(receipt.seq == seq && seq < settled, "seq {seq} was acknowledged, the log ends at {settled}")
+                assert!(receipt.seq == seq && seq < settled, "seq {seq} was acknowledged, the log ends at {settled}");
             }
             Err(error) if error.fate() == Fate::NeverStored => {
                 assert!(seq >= settled, "seq {seq} was never stored and is in the log, which ends at {settled}");

@@ -9,10 +9,13 @@
 //! An append goes from its caller to the links without a task in between: the only wakeups of a committed append are the
 //! links', the task's when the quorum answers, and the caller's.
 
+mod effects;
 mod pending;
 mod settle;
 mod shared;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use pending::{PendingAppend, Receipt};
 
@@ -52,7 +55,7 @@ impl LogWriter {
             first.push(event);
         }
         shared.take_events(&mut first);
-        tokio::spawn(task::run(Arc::clone(&shared), events, subscriptions));
+        tokio::spawn(task::run(task::AbandonOnDrop(Arc::clone(&shared)), events, subscriptions));
         Self { shared }
     }
 
@@ -95,10 +98,11 @@ impl LogWriter {
         self.shared.append(payload).await
     }
 
-    /// Appends a chunk if the window has room for it now and no other append is waiting for room; else fails with
-    /// [`AppendError::NoRoom`].
+    /// Appends a chunk if the window has room for it now and no other task is appending or waiting for room; else fails
+    /// with [`AppendError::NoRoom`].
+    #[allow(clippy::needless_pass_by_value, reason = "an append takes its chunk, whether it waits or not")]
     pub fn try_append(&self, payload: Bytes) -> Result<PendingAppend, AppendError> {
-        self.shared.try_append(payload)
+        self.shared.try_append(&payload)
     }
 
     /// Waits until everything appended before this call is settled. Returns the tail, or why one of these appends failed.

@@ -13,7 +13,7 @@ use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
 use quarry_protocol::quorum::ReplicaSet;
 use quarry_protocol::record::Window;
 use quarry_protocol::time::Micros;
-use quarry_protocol::writer::{StopReason, Writer, WriterConfig, WriterEffect, WriterEvent};
+use quarry_protocol::writer::{Writer, WriterConfig, WriterEvent};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as FairMutex, MutexGuard as FairGuard, Notify, oneshot};
@@ -24,9 +24,9 @@ pub(super) struct Shared {
     pub(super) log: LogId,
     pub(super) segment: SegmentId,
     window: Window,
-    append_deadline: Duration,
+    pub(super) append_deadline: Duration,
     /// One per replica of the segment, in the record's order.
-    links: Vec<Arc<dyn ReplicaLink>>,
+    pub(super) links: Vec<Arc<dyn ReplicaLink>>,
     started: Instant,
     /// Whoever appends holds this: those who wait for room queue up in the order of their calls.
     turn: FairMutex<()>,
@@ -39,26 +39,31 @@ pub(super) struct Shared {
     state: Mutex<State>,
 }
 
-struct State {
-    machine: Writer,
-    settling: Settling,
+pub(super) struct State {
+    pub(super) machine: Writer,
+    pub(super) settling: Settling,
     /// Bytes that the holder of the turn waits for room for.
     wanted: Option<u64>,
     /// When the task will look at the machine by itself. Only ever moved forward by the task, so that a busy writer does
     /// not touch its timer per append.
     armed: Option<Micros>,
-    stopped: Option<AppendError>,
+    pub(super) stopped: Option<AppendError>,
     closed: bool,
 }
 
 /// What is left to do once the lock is released.
 #[derive(Default)]
-struct Aftermath {
-    touched: ReplicaSet,
-    settled: Vec<Settled>,
+pub(super) struct Aftermath {
+    /// Links to flush.
+    pub(super) touched: ReplicaSet,
+    /// Appends to tell of.
+    pub(super) settled: Vec<Settled>,
+    /// Whether the holder of the turn may go on.
     room: bool,
+    /// Whether the task has to look again.
     wake: bool,
-    ended: bool,
+    /// Whether the writer is finished.
+    pub(super) ended: bool,
 }
 
 impl Shared {
@@ -106,12 +111,12 @@ impl Shared {
         }
     }
 
-    pub(super) fn try_append(&self, payload: Bytes) -> Result<PendingAppend, AppendError> {
-        let crc = self.judge(&payload)?;
+    pub(super) fn try_append(&self, payload: &Bytes) -> Result<PendingAppend, AppendError> {
+        let crc = self.judge(payload)?;
         let Window { chunks: window_chunks, bytes: window_bytes } = self.window;
         let full = || AppendError::NoRoom { log: self.name.to_string(), window_chunks, window_bytes };
         let turn = self.turn.try_lock().map_err(|_| full())?;
-        self.submit(&payload, crc, &turn, false)?.ok_or_else(full)
+        self.submit(payload, crc, &turn, false)?.ok_or_else(full)
     }
 
     /// Waits until everything appended so far is settled.
@@ -236,7 +241,7 @@ impl Shared {
             let mut state = self.lock();
             let result = change(&mut state, self.now());
             self.do_effects(&mut state, &mut after);
-            self.arm(&mut state, &mut after);
+            Self::arm(&mut state, &mut after);
             after.room = state.wanted.is_some_and(|bytes| state.stopped.is_some() || state.machine.would_fit(bytes));
             after.wake |= state.closed && state.settling.is_empty();
             result
@@ -259,68 +264,14 @@ impl Shared {
         result
     }
 
-    fn do_effects(&self, state: &mut State, after: &mut Aftermath) {
-        while let Some(effect) = state.machine.poll_effect() {
-            match effect {
-                WriterEffect::Put { replica, header, payload } => {
-                    self.links[replica].put(header, payload);
-                    after.touched.insert(replica);
-                }
-                WriterEffect::Committed { token, seq } => after.settled.push(state.settling.committed(token, seq)),
-                WriterEffect::Failed { token, seq: _, fate, why } => {
-                    let error = self.failure(fate.into(), &why.to_string(), state.stopped.as_ref());
-                    after.settled.push(state.settling.failed(token, error));
-                }
-                WriterEffect::Stopped { why } => {
-                    let error = self.stop(why);
-                    tracing::warn!(log = %self.name, segment = %self.segment, "the writer stopped: {error}");
-                    state.stopped = Some(error);
-                    after.ended = true;
-                }
-                WriterEffect::LeftBehind { replica, why } => {
-                    tracing::warn!(log = %self.name, segment = %self.segment, "{} is left behind: {why}", self.who(replica));
-                }
-                WriterEffect::Rejoined { replica, lacks_from, lacks_to } => {
-                    let who = self.who(replica);
-                    tracing::info!(log = %self.name, segment = %self.segment, "{who} is back, without {lacks_from}..{lacks_to}");
-                }
-            }
-        }
-    }
-
     /// Sees to it that the task wakes in time, without touching its timer while it would wake early enough anyway.
-    fn arm(&self, state: &mut State, after: &mut Aftermath) {
+    fn arm(state: &mut State, after: &mut Aftermath) {
         if let Some(due) = state.machine.poll_timeout()
             && state.armed.is_none_or(|armed| due < armed)
         {
             state.armed = Some(due);
             after.wake = true;
         }
-    }
-
-    fn failure(&self, fate: Fate, why: &str, stopped: Option<&AppendError>) -> AppendError {
-        match stopped {
-            Some(stopped) => stopped.with_fate(fate),
-            None => AppendError::Stopped { log: self.name.to_string(), why: why.to_owned(), fate },
-        }
-    }
-
-    fn stop(&self, why: StopReason) -> AppendError {
-        let (log, fate) = (self.name.to_string(), Fate::NeverStored);
-        match why {
-            StopReason::Fenced { mine, by } => AppendError::Fenced { log, epoch: mine, by, fate },
-            StopReason::Deleted { at } => AppendError::LogDeleted { log, by: at, fate },
-            StopReason::NoQuorum { needed, troubles, .. } => {
-                let why: Vec<_> = troubles.iter().map(|t| format!("{}: {}", self.who(t.replica), t.why)).collect();
-                AppendError::NoQuorum { log, deadline: self.append_deadline, needed, why: why.join("; "), fate }
-            }
-            broken @ StopReason::Broken { .. } => AppendError::Stopped { log, why: broken.to_string(), fate },
-        }
-    }
-
-    fn who(&self, replica: usize) -> String {
-        let replica = self.links[replica].replica();
-        format!("{} (zone {})", replica.address, replica.zone)
     }
 
     fn runtime_gone(&self, fate: Fate) -> AppendError {

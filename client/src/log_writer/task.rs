@@ -14,12 +14,11 @@ const FAR: Duration = Duration::from_hours(24);
 
 /// Runs until the writer is finished. The subscriptions live as long as the task.
 pub(super) async fn run(
-    shared: Arc<Shared>,
+    guard: AbandonOnDrop,
     mut events: mpsc::UnboundedReceiver<(usize, LinkEvent)>,
     subscriptions: Vec<Subscription>,
 ) {
-    let abandoned = AbandonOnDrop(shared);
-    let shared = &abandoned.0;
+    let shared = &guard.0;
     let mut round = Vec::with_capacity(EVENTS_PER_ROUND);
     let mut timer = std::pin::pin!(tokio::time::sleep(FAR));
     let mut timer_armed = None;
@@ -47,8 +46,8 @@ fn far() -> Instant {
     Instant::now() + FAR
 }
 
-/// Fails what is in flight if the task is dropped in the middle.
-struct AbandonOnDrop(Arc<Shared>);
+/// Fails what is in flight if the task is dropped before it is finished, or before it ever ran.
+pub(super) struct AbandonOnDrop(pub(super) Arc<Shared>);
 
 impl Drop for AbandonOnDrop {
     fn drop(&mut self) {

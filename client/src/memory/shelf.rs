@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 pub(super) struct Shelf {
     slots: BTreeMap<Slot, Bytes>,
     next_slot: u32,
-    logs: BTreeMap<LogId, BTreeMap<(SegmentId, ChunkSeq), (ChunkHeader, Bytes)>>,
+    logs: BTreeMap<LogId, Chunks>,
 }
+
+type Chunks = BTreeMap<(SegmentId, ChunkSeq), (ChunkHeader, Bytes)>;
 
 impl Shelf {
     /// Takes in a payload that the machine has not judged yet.

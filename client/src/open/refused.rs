@@ -22,10 +22,10 @@ pub(super) fn open_error(name: &str, deadline: Duration, error: RecoveryError) -
     }
 }
 
-pub(crate) fn delete_error(name: &str, deadline: Duration, error: RecoveryError) -> DeleteError {
+pub(crate) fn delete_error(name: &str, deadline: Duration, error: &RecoveryError) -> DeleteError {
     let name = name.to_owned();
     let said = error.to_string();
-    match error {
+    match *error {
         RecoveryError::NotFound { .. } => DeleteError::NotFound { name },
         RecoveryError::Superseded { by, .. } => DeleteError::LostRace { name, by },
         RecoveryError::Register { may_have_happened, .. } => {

@@ -1,0 +1,286 @@
+//! The writer over links that do only what a test tells them to.
+
+use super::{LogWriter, PendingAppend};
+use crate::error::{AppendError, Fate};
+use crate::link::{LinkError, LinkEvent, LinkEvents, ReadAnswer, ReplicaLink, Subscription};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt;
+use quarry_protocol::chunk::ChunkHeader;
+use quarry_protocol::digest::Digest;
+use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
+use quarry_protocol::message::{Refusal, Reply, Request};
+use quarry_protocol::quorum::Quorum;
+use quarry_protocol::record::{ReplicaRef, Window};
+use quarry_protocol::writer::WriterConfig;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const SEGMENT: SegmentId = SegmentId { epoch: Epoch(7), index: 0 };
+
+/// A link that is up, remembers what was put, and says what it is told to.
+struct ScriptedLink {
+    replica: ReplicaRef,
+    puts: Mutex<Vec<(ChunkHeader, Bytes)>>,
+    flushes: AtomicUsize,
+    events: Mutex<Option<(usize, LinkEvents)>>,
+    ended: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl ReplicaLink for ScriptedLink {
+    fn replica(&self) -> &ReplicaRef {
+        &self.replica
+    }
+
+    fn put(&self, header: ChunkHeader, payload: Bytes) {
+        self.puts.lock().unwrap().push((header, payload));
+    }
+
+    fn flush(&self) {
+        self.flushes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn call(&self, _: Request) -> Result<Reply, LinkError> {
+        unreachable!("a writer calls nobody")
+    }
+
+    async fn read(&self, _: LogId, _: SegmentId, _: ChunkSeq, _: u32, _: u32) -> Result<ReadAnswer, LinkError> {
+        unreachable!("a writer reads nothing")
+    }
+
+    fn subscribe(&self, _: LogId, segment: SegmentId, tag: usize, events: LinkEvents) -> Subscription {
+        assert_eq!(segment, SEGMENT);
+        events.send((tag, LinkEvent::Up)).unwrap();
+        *self.events.lock().unwrap() = Some((tag, events));
+        let ended = Arc::clone(&self.ended);
+        Subscription::new(move || _ = ended.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl ScriptedLink {
+    fn say(&self, event: LinkEvent) {
+        let events = self.events.lock().unwrap();
+        let (tag, sender) = events.as_ref().unwrap();
+        // The task may be gone, like a connection's other end.
+        let _ = sender.send((*tag, event));
+    }
+
+    fn seqs(&self) -> Vec<u64> {
+        self.puts.lock().unwrap().iter().map(|(header, _)| header.seq.0).collect()
+    }
+}
+
+struct Scripted {
+    links: Vec<Arc<ScriptedLink>>,
+    writer: LogWriter,
+}
+
+fn scripted(window: Window, deadline: Duration) -> Scripted {
+    let ended = Arc::new(AtomicUsize::new(0));
+    let link = |i: u8| {
+        Arc::new(ScriptedLink {
+            replica: ReplicaRef { disk: DiskId([i + 1; 16]), address: format!("node{i}:1"), zone: format!("zone{i}") },
+            puts: Mutex::default(),
+            flushes: AtomicUsize::new(0),
+            events: Mutex::default(),
+            ended: Arc::clone(&ended),
+        })
+    };
+    let links: Vec<_> = (0..3).map(link).collect();
+    let config = WriterConfig {
+        log: LogId([9; 16]),
+        segment: SEGMENT,
+        quorum: Quorum::majority(3).unwrap(),
+        window,
+        next_seq: ChunkSeq(100),
+        digest: Digest::start(LogId([9; 16]), SEGMENT, ChunkSeq(100)),
+        carried: Vec::new(),
+        deadline_us: deadline.as_micros() as u64,
+        straggler_chunks_max: 64,
+        straggler_bytes_max: 1 << 20,
+    };
+    let dyn_links = links.iter().map(|link| Arc::clone(link) as Arc<dyn ReplicaLink>).collect();
+    Scripted { links, writer: LogWriter::start("log", config, dyn_links) }
+}
+
+const WINDOW: Window = Window { chunks: 4, bytes: 100 };
+const LONG: Duration = Duration::from_secs(1000);
+
+impl Scripted {
+    /// Two of three say they have stored it.
+    async fn commit(&self, seq: u64) {
+        for link in &self.links[..2] {
+            link.say(LinkEvent::Stored(ChunkSeq(seq)));
+        }
+        settle().await;
+    }
+
+    fn subscriptions_ended(&self) -> usize {
+        self.links[0].ended.load(Ordering::Relaxed)
+    }
+}
+
+/// Lets every other task do what it can.
+async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn payload(bytes: usize) -> Bytes {
+    Bytes::from(vec![1; bytes])
+}
+
+fn is_pending(append: &mut PendingAppend) -> bool {
+    append.now_or_never().is_none()
+}
+
+/// P2: an append is acknowledged when two of three have it and everything before it is committed; the third is not waited
+/// for.
+#[tokio::test]
+async fn acknowledgements_come_in_order_from_a_quorum() {
+    let scripted = scripted(WINDOW, LONG);
+    let mut first = scripted.writer.append(payload(1)).await.unwrap();
+    let mut second = scripted.writer.append(payload(1)).await.unwrap();
+    assert_eq!((first.seq(), second.seq()), (ChunkSeq(100), ChunkSeq(101)));
+    scripted.commit(101).await;
+    assert!(is_pending(&mut second), "101 is on a quorum, 100 is not");
+    scripted.links[0].say(LinkEvent::Stored(ChunkSeq(100)));
+    scripted.links[0].say(LinkEvent::Stored(ChunkSeq(100)));
+    settle().await;
+    assert!(is_pending(&mut first), "one replica that answers twice is one replica (pitfall 4)");
+    scripted.commit(100).await;
+    assert_eq!(first.await.unwrap().seq, ChunkSeq(100));
+    assert_eq!(second.await.unwrap().seq, ChunkSeq(101));
+    assert_eq!(scripted.writer.tail(), ChunkSeq(102));
+}
+
+/// The chunk that every link gets is the caller's own memory, and an append is one flush per link.
+#[tokio::test]
+async fn payloads_are_not_copied() {
+    let scripted = scripted(WINDOW, LONG);
+    let mine = payload(64);
+    let _pending = scripted.writer.append(mine.clone()).await.unwrap();
+    for link in &scripted.links {
+        let puts = link.puts.lock().unwrap();
+        assert_eq!(puts[0].1.as_ptr(), mine.as_ptr());
+        puts[0].0.verify_payload(&mine).unwrap();
+        assert_eq!(link.flushes.load(Ordering::Relaxed), 1);
+    }
+}
+
+/// A small chunk does not overtake a large one that waits for room, and one that gives up takes no seq.
+#[tokio::test]
+async fn appends_get_room_in_the_order_of_their_calls() {
+    let scripted = Arc::new(scripted(WINDOW, LONG));
+    let _filling = scripted.writer.append(payload(60)).await.unwrap();
+    let wait = |bytes: usize| {
+        let scripted = Arc::clone(&scripted);
+        tokio::spawn(async move { scripted.writer.append(payload(bytes)).await.map(|append| append.seq()) })
+    };
+    let gives_up = wait(50);
+    settle().await;
+    let large = wait(80);
+    settle().await;
+    let small = wait(1);
+    settle().await;
+    assert_eq!(scripted.links[0].seqs(), [100], "one byte would fit, and has to wait its turn");
+    assert!(matches!(scripted.writer.try_append(payload(1)), Err(AppendError::NoRoom { .. })));
+    gives_up.abort();
+    scripted.commit(100).await;
+    assert_eq!(large.await.unwrap().unwrap(), ChunkSeq(101));
+    assert_eq!(small.await.unwrap().unwrap(), ChunkSeq(102));
+    let sizes: Vec<_> = scripted.links[0].puts.lock().unwrap().iter().map(|(_, payload)| payload.len()).collect();
+    assert_eq!(sizes, [60, 80, 1]);
+}
+
+#[tokio::test]
+async fn a_fence_stops_the_writer_for_good() {
+    let scripted = Arc::new(scripted(WINDOW, LONG));
+    let filling = scripted.writer.append(payload(100)).await.unwrap();
+    let waits = tokio::spawn({
+        let scripted = Arc::clone(&scripted);
+        async move { scripted.writer.append(payload(100)).await.map(|append| append.seq()) }
+    });
+    let flushes = tokio::spawn({
+        let scripted = Arc::clone(&scripted);
+        async move { scripted.writer.flush().await }
+    });
+    settle().await;
+    for link in &scripted.links {
+        link.say(LinkEvent::Refused(ChunkSeq(100), Refusal::Fenced { by: Epoch(9) }));
+    }
+    let in_flight = filling.await.unwrap_err();
+    assert!(matches!(in_flight, AppendError::Fenced { by: Epoch(9), fate: Fate::Unknown, .. }), "{in_flight:?}");
+    let waited = waits.await.unwrap().unwrap_err();
+    assert!(matches!(waited, AppendError::Fenced { fate: Fate::NeverStored, .. }), "{waited:?}");
+    assert!(flushes.await.unwrap().unwrap_err().is_fenced());
+    assert!(scripted.writer.stopped().await.is_fenced());
+    // Late news do not bring it back.
+    scripted.commit(100).await;
+    assert!(scripted.writer.append(payload(1)).await.unwrap_err().is_fenced());
+    assert_eq!(scripted.links[0].seqs(), [100], "nothing is put any more");
+    assert_eq!(scripted.subscriptions_ended(), 3);
+}
+
+/// P9, on a clock of the test's own: the deadline counts from the append, however long the writer was idle before.
+#[tokio::test(start_paused = true)]
+async fn the_deadline_counts_from_the_oldest_append() {
+    let scripted = scripted(WINDOW, Duration::from_secs(30));
+    for seq in 100..105 {
+        let append = scripted.writer.append(payload(1)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(29)).await;
+        scripted.commit(seq).await;
+        append.await.unwrap();
+        tokio::time::sleep(Duration::from_secs(100)).await;
+    }
+    let begun = tokio::time::Instant::now();
+    let error = scripted.writer.append(payload(1)).await.unwrap().await.unwrap_err();
+    let waited = begun.elapsed();
+    assert!(matches!(error, AppendError::NoQuorum { needed: 2, fate: Fate::Unknown, .. }), "{error:?}");
+    assert!(waited >= Duration::from_secs(30) && waited < Duration::from_secs(31), "waited {waited:?}");
+    assert!(error.to_string().contains("node0:1 (zone zone0)"), "{error}");
+}
+
+#[tokio::test]
+async fn a_dropped_writer_ends_when_its_appends_are_settled() {
+    let Scripted { links, writer } = scripted(WINDOW, LONG);
+    let first = writer.append(payload(1)).await.unwrap();
+    let second = writer.append(payload(1)).await.unwrap();
+    drop(writer);
+    settle().await;
+    let ended = || links[0].ended.load(Ordering::Relaxed);
+    for link in &links[..2] {
+        link.say(LinkEvent::Stored(ChunkSeq(100)));
+    }
+    first.await.unwrap();
+    assert_eq!(ended(), 0, "one append is not settled");
+    for link in &links[..2] {
+        link.say(LinkEvent::Stored(ChunkSeq(101)));
+    }
+    second.await.unwrap();
+    settle().await;
+    assert_eq!(ended(), 3);
+}
+
+/// Nothing waits for ever when the runtime that ran the writer is gone.
+#[test]
+fn a_runtime_that_is_shut_down_leaves_appends_in_doubt() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let (scripted, pending) = first.block_on(async {
+        let scripted = scripted(WINDOW, LONG);
+        let pending = scripted.writer.append(payload(1)).await.unwrap();
+        (scripted, pending)
+    });
+    drop(first);
+    runtime().block_on(async {
+        let error = pending.await.unwrap_err();
+        assert!(matches!(error, AppendError::Stopped { fate: Fate::Unknown, .. }), "{error:?}");
+        let error = scripted.writer.append(payload(1)).await.unwrap_err();
+        assert!(matches!(error, AppendError::Stopped { fate: Fate::NeverStored, .. }), "{error:?}");
+        assert_eq!(scripted.writer.flush().await.unwrap_err().fate(), Fate::Unknown);
+    });
+}
