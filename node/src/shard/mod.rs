@@ -13,6 +13,8 @@ mod admin;
 mod connections;
 mod event;
 mod reads;
+#[cfg(test)]
+mod tests;
 
 pub use admin::{AdminAnswer, AdminRequest, Counters, ShardStatistics};
 pub use event::{ConnectionId, ReadOutcome, ShardEffect, ShardEvent};
@@ -160,6 +162,7 @@ impl Shard {
         self.connections.invariants();
         self.reads.invariants();
         self.replica.invariants();
+        self.store.audit();
         let storing = self.replica.in_flight();
         assert!(self.stop != Stop::Settled || storing == 0 || self.failed, "settled with {storing} entries to store");
         let failed = self.replica.failed();
@@ -227,8 +230,6 @@ impl Shard {
             }
             StoreEffect::Failed { why } => return self.replica.handle(self.now, ReplicaEvent::DiskFailed { why }),
             StoreEffect::Write { number, file, position, parts, bytes } => {
-                self.counters.batches += 1;
-                self.counters.batch_bytes += u64::from(bytes);
                 ShardEffect::Write { number, file, position, parts, bytes }
             }
             StoreEffect::Create { file, bytes } => ShardEffect::Create { file, bytes },
