@@ -8,8 +8,8 @@
 
 use super::index::{ChunkKey, Cursor, Place};
 use super::pace::{
-    COPY_BYTES_IN_HAND_MAX, COPY_EARLY_PERCENT, COPY_GAP_BYTES, COPY_LATE_PERCENT, COPY_READ_BYTES, COPY_SEARCH_PAGES,
-    COPY_SEARCH_US, FILES_COPY_AHEAD,
+    COPY_BYTES_IN_HAND_MAX, COPY_EARLY_PERCENT, COPY_GAP_BYTES, COPY_LATE_PERCENT, COPY_LOOK_US, COPY_READ_BYTES,
+    COPY_SEARCH_PAGES, COPY_SEARCH_US, FILES_COPY_AHEAD,
 };
 use super::room::usable_bytes;
 use super::{Store, StoreEffect};
@@ -63,6 +63,9 @@ pub(super) struct Copying {
     budget_at: Option<Micros>,
     /// How many files were free when no file was worth copying.
     refused_at_free: Option<usize>,
+    looked_at: Micros,
+    /// When to look again, if something changed meanwhile.
+    look_at: Option<Micros>,
 }
 
 const fn stored_bytes(length: u32) -> u64 {
@@ -96,7 +99,7 @@ impl Copying {
 
     /// The disk failed. Reads in progress are still answered.
     pub(super) fn abandon(&mut self) {
-        (self.victim, self.search_at, self.budget_at) = (None, None, None);
+        (self.victim, self.search_at, self.budget_at, self.look_at) = (None, None, None, None);
         self.copies.clear();
         self.again.clear();
         self.copies_bytes = 0;
@@ -104,7 +107,7 @@ impl Copying {
 
     /// When copying wants to go on, if it waits for time to pass.
     pub(super) fn due_at(&self) -> Option<Micros> {
-        [self.search_at, self.budget_at].into_iter().flatten().min()
+        [self.search_at, self.budget_at, self.look_at].into_iter().flatten().min()
     }
 }
 
@@ -118,16 +121,21 @@ impl Store {
     }
 
     fn choose_victim(&mut self) -> bool {
+        self.copying.look_at = None;
         let (free, reserve) = (self.files_free(), FILES_IN_RESERVE as usize);
         if free > reserve + FILES_COPY_AHEAD {
             return false;
         }
-        // Looking at every file is worth it only if something changed since the last look.
-        let changed = self.files.take_changed();
-        if !changed && self.copying.refused_at_free == Some(free) {
+        // Looking at every file is worth it only if something changed since the last look, and not with every trim.
+        let again_at = self.copying.looked_at.plus(COPY_LOOK_US);
+        if self.copying.refused_at_free == Some(free) && self.now < again_at {
+            self.copying.look_at = self.files.changed().then_some(again_at);
             return false;
         }
-        self.copying.refused_at_free = Some(free);
+        if self.copying.refused_at_free == Some(free) && !self.files.changed() {
+            return false;
+        }
+        (self.copying.refused_at_free, self.copying.looked_at) = (Some(free), self.now);
         let percent = if free <= reserve { COPY_LATE_PERCENT } else { COPY_EARLY_PERCENT };
         let worth_it = usable_bytes(self.config.file_bytes, self.snapshot_records()) * percent / 100;
         let Some((file, live_bytes)) = self.files.emptiest(self.flights.confirmed()) else { return false };

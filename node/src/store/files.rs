@@ -202,14 +202,13 @@ impl Files {
         self.live_bytes += cost(place.length);
     }
 
-    /// A chunk that lay here is not needed any more, or lies elsewhere.
-    pub(super) fn remove_live(&mut self, place: Place) {
-        let file = self.get_mut(place.file);
-        let (bytes, chunks) = (file.live_bytes, file.live_chunks);
-        let left = bytes.checked_sub(cost(place.length)).zip(chunks.checked_sub(1));
-        let left = left.unwrap_or_else(|| panic!("{place:?} is more than the {bytes} bytes that live in its file"));
+    /// Chunks that lay in this file are not needed any more, or lie elsewhere.
+    pub(super) fn remove_live(&mut self, number: u32, bytes: u64, chunks: u64) {
+        let file = self.get_mut(number);
+        let left = file.live_bytes.checked_sub(bytes).zip(file.live_chunks.checked_sub(chunks));
+        let left = left.unwrap_or_else(|| panic!("{chunks} chunks of {bytes} bytes never lived in {number}: {file:?}"));
         (file.live_bytes, file.live_chunks) = left;
-        self.live_bytes -= cost(place.length);
+        self.live_bytes -= bytes;
         self.changed = true;
     }
 
@@ -288,12 +287,13 @@ impl Files {
     }
 
     /// Whether asking [`Self::emptiest`] again may give another answer than before.
-    pub(super) fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
+    pub(super) fn changed(&self) -> bool {
+        self.changed
     }
 
     /// The closed file with the fewest live bytes, and how many.
-    pub(super) fn emptiest(&self, confirmed: u64) -> Option<(u32, u64)> {
+    pub(super) fn emptiest(&mut self, confirmed: u64) -> Option<(u32, u64)> {
+        self.changed = false;
         let may = |file: &File| file.state == FileState::Closed && !file.damaged && file.last <= confirmed;
         let closed = self.table.iter().filter(|(_, file)| may(file));
         closed.map(|(number, file)| (file.live_bytes, *number)).min().map(|(bytes, number)| (number, bytes))

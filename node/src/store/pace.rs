@@ -35,6 +35,8 @@ pub(super) const COPY_READ_BYTES: u32 = 1 << 20;
 pub(super) const COPY_GAP_BYTES: u32 = 64 << 10;
 /// Copied bytes that may ride in a batch with appended ones, after the first copied chunk.
 pub(super) const COPY_BYTES_BESIDE_APPENDS: u32 = 128 << 10;
+/// How long until the files are looked through again for one worth copying, in microseconds.
+pub(super) const COPY_LOOK_US: u64 = 5_000;
 /// Pages of the index looked through at a time for chunks of the file that is copied.
 pub(super) const COPY_SEARCH_PAGES: usize = 1024;
 /// How long until the next such look, in microseconds.

@@ -1,7 +1,7 @@
 //! Space: what is free, when puts have to be refused, and when they are taken again (D7).
 
 use super::pace::IDLE_US;
-use super::room::usable_bytes;
+use super::room::{cost, usable_bytes};
 use super::{Place, Store};
 use quarry_protocol::ids::{ChunkSeq, LogId};
 use quarry_protocol::limits::{FILES_IN_RESERVE, FULL_PERCENT, FULL_RESUME_PERCENT};
@@ -46,7 +46,7 @@ impl Store {
 
     /// A chunk lies here no longer.
     pub(super) fn forget(&mut self, place: Place) {
-        self.files.remove_live(place);
+        self.files.remove_live(place.file, cost(place.length), 1);
         self.files.free_if_dead(place.file, self.flights.confirmed());
     }
 
@@ -54,9 +54,22 @@ impl Store {
         let known = self.floors.entry(log).or_insert(floor);
         *known = floor.max(*known);
         let (files, confirmed) = (&mut self.files, self.flights.confirmed());
+        // A log's chunks lie in runs, one per file: each run is looked up once.
+        let (mut file, mut bytes, mut chunks) = (0, 0, 0);
+        let mut end_run = |file, bytes, chunks| {
+            if chunks > 0 {
+                files.remove_live(file, bytes, chunks);
+                files.free_if_dead(file, confirmed);
+            }
+        };
         self.index.remove_below(log, floor, |place| {
-            files.remove_live(place);
-            files.free_if_dead(place.file, confirmed);
+            if place.file != file {
+                end_run(file, bytes, chunks);
+                (file, bytes, chunks) = (place.file, 0, 0);
+            }
+            bytes += cost(place.length);
+            chunks += 1;
         });
+        end_run(file, bytes, chunks);
     }
 }

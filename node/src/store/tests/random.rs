@@ -90,7 +90,7 @@ fn unpin(driver: &mut Driver, known: &mut Known) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_everything_confirmed_is_there(steps in prop::collection::vec(step(), 50..400)) {
