@@ -4,9 +4,13 @@ use super::base::Base;
 use super::scan::Sighting;
 use quarry_protocol::batch::{BatchHeader, BatchKind};
 use quarry_protocol::ids::DiskId;
-use quarry_protocol::limits::BLOCK_BYTES;
+use quarry_protocol::limits::{BATCH_HEADER_BYTES, BLOCK_BYTES};
 use quarry_protocol::snapshot::{ChunkRecord, FileRecord, FooterRecord, Record};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What a disk writes as a whole or not at all.
+const SECTOR_BYTES: usize = 512;
+const _: () = assert!(BATCH_HEADER_BYTES <= SECTOR_BYTES);
 
 /// One chunk file, as found.
 #[derive(Debug, Default)]
@@ -35,9 +39,9 @@ pub(super) enum NoHead {
     /// It cannot be read.
     #[default]
     Unreadable,
-    /// Zeros: the file was never used.
+    /// Its header's sector is zeros: the file was never used, or the first write to it was torn.
     Zeros,
-    /// Anything else: rot, or another file's. A torn write leaves the header's sector old or new, so it is neither.
+    /// Anything else: rot, or another file's. A torn write leaves the header's sector old or new, so it is not that.
     Foreign,
 }
 
@@ -59,7 +63,7 @@ impl FileSeen {
     pub(super) fn set_head(&mut self, disk: DiskId, file: u32, block: Option<&[u8]>) {
         self.no_head = match block {
             None => NoHead::Unreadable,
-            Some(block) if block.iter().all(|byte| *byte == 0) => NoHead::Zeros,
+            Some(block) if block[..SECTOR_BYTES].iter().all(|byte| *byte == 0) => NoHead::Zeros,
             Some(_) => NoHead::Foreign,
         };
         let header = block.and_then(|block| BatchHeader::decode(block).ok());
