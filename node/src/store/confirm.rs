@@ -2,12 +2,13 @@
 //! promises if it failed (D6).
 
 use super::flights::{Flight, Placed};
-use super::pace::WRITE_US_MAX;
+use super::pace::{WRITE_LOOK_US_MAX, WRITE_US_MAX};
 use super::room::cost;
 use super::{Store, StoreEffect};
 use quarry_protocol::ids::ChunkSeq;
 use quarry_protocol::limits::LOSSES_PER_SHARD_MAX;
 use quarry_protocol::replica::ToStore;
+use quarry_protocol::time::Micros;
 
 impl Store {
     pub(super) fn written(&mut self, number: u64, result: Result<u32, String>) {
@@ -84,10 +85,16 @@ impl Store {
         }
     }
 
+    /// When the writes in progress have to be looked at.
+    pub(super) fn slow_at(&self) -> Option<Micros> {
+        let left = WRITE_US_MAX.saturating_sub(self.watched.since(self.flights.oldest()?.started));
+        Some(self.now.plus(left.min(WRITE_LOOK_US_MAX)))
+    }
+
     /// D6: a write that outlasts the bound failed, whatever becomes of it.
     pub(super) fn check_slow_writes(&mut self) {
         let Some(flight) = self.flights.oldest() else { return };
-        let took = self.now.since(flight.started);
+        let took = self.watched.since(flight.started);
         if self.failed.is_none() && took >= WRITE_US_MAX {
             let (number, file) = (flight.number, flight.file);
             let seconds = WRITE_US_MAX / 1_000_000;

@@ -19,6 +19,7 @@ pub(super) struct Placed {
 pub(super) struct Flight {
     pub(super) number: u64,
     pub(super) file: u32,
+    /// When it was begun, by the store's count of time watched.
     pub(super) started: Micros,
     pub(super) bytes: u32,
     /// The mark it carries.
@@ -88,7 +89,7 @@ impl Flights {
         self.flights.pop_front_if(|flight| flight.written)
     }
 
-    /// The oldest batch that is still being written, and since when.
+    /// The oldest batch that is still being written.
     pub(super) fn oldest(&self) -> Option<&Flight> {
         self.flights.iter().find(|flight| !flight.written)
     }

@@ -45,7 +45,7 @@ use copying::Copying;
 use files::Files;
 use flights::Flights;
 use open_file::OpenFile;
-use pace::WRITE_US_MAX;
+use pace::WRITE_LOOK_US_MAX;
 use prepare::Preparing;
 use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId};
 use quarry_protocol::limits::{
@@ -74,6 +74,8 @@ pub struct StoreConfig {
 pub struct Store {
     config: StoreConfig,
     now: Micros,
+    /// Time that passed while somebody watched: what a pause of the whole process adds is bounded.
+    watched: Micros,
     index: Index,
     /// Durable floors, those of deleted logs at the end of all seqs: a chunk that is confirmed late is dead below.
     floors: BTreeMap<LogId, ChunkSeq>,
@@ -134,6 +136,7 @@ impl Store {
         let mut store = Self {
             config,
             now: Micros(0),
+            watched: Micros(0),
             state: SmallState::new(records, &losses, &identities),
             index,
             floors,
@@ -172,7 +175,7 @@ impl Store {
     /// # Panics
     /// If `order` is not the next one.
     pub fn push(&mut self, now: Micros, order: u64, what: ToStore) {
-        self.now = self.now.max(now);
+        self.pass_time(now);
         assert!(order == self.pushed_order + 1, "order {order} follows {}", self.pushed_order);
         self.pushed_order = order;
         self.pushed_at = self.now;
@@ -199,7 +202,7 @@ impl Store {
     /// # Panics
     /// If the event ends something that was not begun.
     pub fn handle(&mut self, now: Micros, event: StoreEvent<'_>) {
-        self.now = self.now.max(now);
+        self.pass_time(now);
         match event {
             StoreEvent::Written { number, result } => self.written(number, result),
             StoreEvent::Prepared { file, result } => self.prepared(file, result),
@@ -228,8 +231,12 @@ impl Store {
         if self.failed.is_some() {
             return None;
         }
-        let slow = self.flights.oldest().map(|flight| flight.started.plus(WRITE_US_MAX));
-        [slow, self.mark_at(), self.prepare_at(), self.copying.due_at()].into_iter().flatten().min()
+        [self.slow_at(), self.mark_at(), self.prepare_at(), self.copying.due_at()].into_iter().flatten().min()
+    }
+
+    fn pass_time(&mut self, now: Micros) {
+        self.watched = self.watched.plus(now.since(self.now).min(WRITE_LOOK_US_MAX));
+        self.now = self.now.max(now);
     }
 
     /// Where a confirmed chunk lies. Pin the file before reading.
@@ -269,7 +276,7 @@ impl Store {
     /// Takes `bytes` for a catch-up read out of the budget that background work shares (D2), or says when to ask
     /// again. Free while nothing is appended.
     pub fn take_background(&mut self, now: Micros, bytes: u64) -> Result<(), Micros> {
-        self.now = self.now.max(now);
+        self.pass_time(now);
         if self.is_idle() {
             self.budget.spend(bytes);
             return Ok(());

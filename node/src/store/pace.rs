@@ -9,6 +9,9 @@ pub(super) const BATCH_BYTES_EAGER: u64 = 256 << 10;
 pub(super) const QUIET_US: u64 = 2_000;
 /// A write that takes longer than this counts as failed (D6), in microseconds.
 pub(super) const WRITE_US_MAX: u64 = 15_000_000;
+/// How much of that any one look at the clock may count, in microseconds: a process that was paused, or a loop that was
+/// starved, does not take its own absence for a slow disk.
+pub(super) const WRITE_LOOK_US_MAX: u64 = 1_000_000;
 /// Files prepared beyond the reserve, so that appends never wait for one (D2).
 pub(super) const FILES_READY_AHEAD: usize = 2;
 /// Bytes of one step of writing a file full of zeros: what an append may have to wait for.
@@ -44,6 +47,7 @@ pub(super) const COPY_SEARCH_US: u64 = 500;
 
 const _: () = {
     assert!(BATCH_BYTES_EAGER <= BATCH_BYTES_SOFT_MAX as u64);
+    assert!(QUIET_US < WRITE_LOOK_US_MAX && WRITE_LOOK_US_MAX < WRITE_US_MAX);
     assert!(FILL_BYTES.is_multiple_of(BLOCK_BYTES));
     // The fewest files that may be formatted are enough for the reserve, what is kept ready, and an open one.
     assert!(FILES_READY_AHEAD + 1 + FILES_IN_RESERVE as usize <= FILES_PER_SHARD_MIN as usize);

@@ -262,7 +262,7 @@ impl Store {
         self.flights.push(Flight {
             number,
             file,
-            started: self.now,
+            started: self.watched,
             bytes,
             mark: confirmed,
             bare,
