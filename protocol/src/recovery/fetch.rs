@@ -39,8 +39,8 @@ pub(super) struct Got {
 #[derive(Clone, Debug)]
 struct Want {
     request: Option<(RequestNo, usize)>,
-    /// How many witnesses were asked so far.
-    tries: usize,
+    /// The witnesses asked in this round.
+    asked: Vec<usize>,
     retry_at: Micros,
     backoff: Backoff,
 }
@@ -80,16 +80,22 @@ impl Recovery {
             if self.fetcher.len() >= FETCHES_MAX {
                 return;
             }
-            let want = Want { request: None, tries: 0, retry_at: now, backoff: Backoff::new() };
+            let want = Want { request: None, asked: Vec::new(), retry_at: now, backoff: Backoff::new() };
             self.fetcher.wants.insert(wanted, want);
         }
         let candidates = self.candidates(wanted);
         let request = self.next_request;
         let want = self.fetcher.wants.get_mut(&wanted).expect("just put there");
-        if want.request.is_some() || now < want.retry_at || candidates.is_empty() {
+        if want.request.is_some() || now < want.retry_at {
             return;
         }
-        let witness = candidates[want.tries % candidates.len()];
+        let Some(witness) = candidates.into_iter().find(|witness| !want.asked.contains(witness)) else {
+            // Once round all that may have it: again, after a pause.
+            want.asked.clear();
+            want.retry_at = want.backoff.after(now);
+            return;
+        };
+        want.asked.push(witness);
         want.request = Some((request, witness));
         self.next_request += 1;
         let claimed = self.claimed.as_ref().expect("fetched after the claim");
@@ -127,7 +133,6 @@ impl Recovery {
             return;
         };
         let result = result.and_then(|(header, payload)| self.verified(wanted, header, payload));
-        let candidates = self.candidates(wanted).len();
         let want = self.fetcher.wants.get_mut(&wanted).expect("just found");
         let (_, witness) = want.request.take().expect("just found by its request");
         match result {
@@ -135,12 +140,7 @@ impl Recovery {
                 self.fetcher.wants.remove(&wanted);
                 self.fetcher.got.insert(wanted, Got { header, payload, from: witness });
             }
-            Err(failure) => {
-                want.tries += 1;
-                // Another replica may be asked at once; once round all of them, wait.
-                want.retry_at = if want.tries < candidates { now } else { want.backoff.after(now) };
-                self.fetch_failed(now, wanted, witness, failure);
-            }
+            Err(failure) => self.fetch_failed(now, wanted, witness, failure),
         }
     }
 

@@ -264,7 +264,9 @@ fn carried_chunks_reach_the_replicas_that_lack_them() {
         let header =
             ChunkHeader { log: LOG, segment: SEGMENT, seq, watermark, length: 5, payload_crc, digest: *digest };
         let mut set = ReplicaSet::default();
-        stored.iter().for_each(|replica| _ = set.insert(*replica));
+        for replica in stored {
+            set.insert(*replica);
+        }
         Carried { header, payload, stored: set }
     };
     let carried = vec![carried(98, &mut digest, &[0, 1]), carried(99, &mut digest, &[0, 2])];

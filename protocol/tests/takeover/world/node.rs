@@ -1,0 +1,169 @@
+//! A storage node: the real replica machine over a disk that keeps only what was confirmed.
+
+use bytes::Bytes;
+use quarry_protocol::chunk::ChunkHeader;
+use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
+use quarry_protocol::message::{Answer, Reply, Request};
+use quarry_protocol::record::ReplicaRef;
+use quarry_protocol::replica::{
+    Identity, Replica, ReplicaEffect, ReplicaEvent, RestoredLog, RestoredSegment, Slot, Ticket, ToStore,
+};
+use quarry_protocol::snapshot::{LogRecord, LossRecord, Record};
+use quarry_protocol::time::Micros;
+use std::collections::{BTreeMap, VecDeque};
+
+pub(crate) type Key = (LogId, SegmentId, ChunkSeq);
+
+/// What a node says.
+#[derive(Clone, Debug)]
+pub(crate) enum Said {
+    Stored,
+    Reply(Reply),
+    Chunk(ChunkHeader, Bytes),
+}
+
+pub(crate) struct Node {
+    pub(crate) at: ReplicaRef,
+    pub(crate) running: bool,
+    replica: Replica,
+    slots: BTreeMap<Slot, Bytes>,
+    next_slot: u32,
+    /// Handed out for storing, not confirmed.
+    unstored: VecDeque<(u64, ToStore)>,
+    /// What survives a crash.
+    pub(crate) chunks: BTreeMap<Key, (ChunkHeader, Bytes)>,
+    records: BTreeMap<LogId, LogRecord>,
+    losses: Vec<LossRecord>,
+}
+
+impl Node {
+    pub(crate) fn new(number: u8, incarnation: u8) -> Self {
+        let disk = DiskId([number + 1, incarnation, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+        let at = ReplicaRef { disk, address: format!("node{number}:7000"), zone: format!("zone{number}") };
+        let replica = Replica::new(Identity { current: disk, retired: Vec::new() }, []);
+        Self {
+            at,
+            running: true,
+            replica,
+            slots: BTreeMap::new(),
+            next_slot: 0,
+            unstored: VecDeque::new(),
+            chunks: BTreeMap::new(),
+            records: BTreeMap::new(),
+            losses: Vec::new(),
+        }
+    }
+
+    pub(crate) fn put(&mut self, from: Ticket, disk: DiskId, header: ChunkHeader, payload: Bytes) {
+        let slot = Slot(self.next_slot);
+        self.next_slot += 1;
+        self.slots.insert(slot, payload);
+        self.replica.handle(Micros(0), ReplicaEvent::Put { from, disk, header, slot });
+    }
+
+    pub(crate) fn request(&mut self, from: Ticket, disk: DiskId, request: Request) {
+        self.replica.handle(Micros(0), ReplicaEvent::Request { from, disk, request });
+    }
+
+    /// The oldest `count` unconfirmed writes become durable and are confirmed.
+    pub(crate) fn persist(&mut self, count: usize) {
+        let count = count.min(self.unstored.len());
+        let through = self.write_down(count);
+        if let Some(through) = through {
+            self.replica.handle(Micros(0), ReplicaEvent::Stored { through });
+        }
+    }
+
+    fn write_down(&mut self, count: usize) -> Option<u64> {
+        let mut through = None;
+        for (order, what) in self.unstored.drain(..count).collect::<Vec<_>>() {
+            through = Some(order);
+            match what {
+                ToStore::Chunk { header, slot } => {
+                    let payload = self.slots.remove(&slot).expect("a slot is given out once");
+                    self.chunks.insert((header.log, header.segment, header.seq), (header, payload));
+                }
+                ToStore::Control(Record::Log(record)) => {
+                    let known = self.records.entry(record.log).or_insert(LogRecord { log: record.log, ..record });
+                    known.merge(&record);
+                }
+                ToStore::Control(Record::Loss(loss)) => self.losses.push(loss),
+                ToStore::Control(other) => panic!("a replica does not store {other:?}"),
+            }
+        }
+        through
+    }
+
+    /// Stops at once; of the unconfirmed writes the first `survive` became durable all the same. Comes back as what its disk
+    /// says.
+    pub(crate) fn crash(&mut self, survive: usize) {
+        self.write_down(survive.min(self.unstored.len()));
+        self.unstored.clear();
+        self.slots.clear();
+        self.replica = Replica::new(self.replica.identity().clone(), self.restored());
+    }
+
+    fn restored(&self) -> Vec<RestoredLog> {
+        let mut logs: BTreeMap<LogId, RestoredLog> = BTreeMap::new();
+        let mut log_of = |log: LogId| {
+            let record = self.records.get(&log).copied().unwrap_or(LogRecord { log, ..LogRecord::default() });
+            logs.entry(log).or_insert(RestoredLog { record, segments: Vec::new() }).clone()
+        };
+        let mut segments: BTreeMap<(LogId, SegmentId), RestoredSegment> = BTreeMap::new();
+        self.records.keys().for_each(|log| _ = log_of(*log));
+        for ((log, segment, seq), (header, _)) in &self.chunks {
+            log_of(*log);
+            let found =
+                segments.entry((*log, *segment)).or_insert(RestoredSegment { segment: *segment, ..Default::default() });
+            found.held.insert(*seq, seq.next());
+            found.watermark = found.watermark.max(header.watermark);
+        }
+        for loss in &self.losses {
+            log_of(loss.log);
+            let segment = loss.segment;
+            let found =
+                segments.entry((loss.log, segment)).or_insert(RestoredSegment { segment, ..Default::default() });
+            found.lost.insert(loss.from, loss.to);
+        }
+        for ((log, _), segment) in segments {
+            logs.get_mut(&log).expect("put there above").segments.push(segment);
+        }
+        logs.into_values().collect()
+    }
+
+    /// A chunk cannot be read any more, and the node knows: by a replay, too, which tells rot from what never was (D4).
+    pub(crate) fn lose(&mut self, key: Key) {
+        if self.chunks.remove(&key).is_some() {
+            let (log, segment, from) = key;
+            self.losses.push(LossRecord { log, segment, from, to: from.next() });
+            self.replica.handle(Micros(0), ReplicaEvent::Lost { log, segment, from, to: from.next() });
+        }
+    }
+
+    pub(crate) fn drain(&mut self) -> Vec<(Ticket, Said)> {
+        let mut said = Vec::new();
+        while let Some(effect) = self.replica.poll_effect() {
+            match effect {
+                ReplicaEffect::Store { order, what } => self.unstored.push_back((order, what)),
+                ReplicaEffect::Release { slot } => {
+                    self.slots.remove(&slot).expect("a slot is released once");
+                }
+                ReplicaEffect::PutStored { to, .. } => said.push((to, Said::Stored)),
+                ReplicaEffect::Reply { to, reply } => said.push((to, Said::Reply(reply))),
+                ReplicaEffect::Read { to, log, segment, from, .. } => {
+                    let chunk = self.chunks.get(&(log, segment, from)).cloned();
+                    let unread = Reply::ReadEnd { next: from, answer: Answer::Unknown };
+                    said.push((
+                        to,
+                        chunk.map_or(Said::Reply(unread), |(header, payload)| Said::Chunk(header, payload)),
+                    ));
+                }
+                ReplicaEffect::Free { log, below } => {
+                    self.chunks.retain(|(of, _, seq), _| *of != log || below.is_some_and(|floor| *seq >= floor));
+                }
+            }
+        }
+        self.replica.invariants();
+        said
+    }
+}
