@@ -7,6 +7,7 @@ use crate::error::ReadError;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use quarry_protocol::ids::ChunkSeq;
+use std::time::Duration;
 
 const BAD: [Mood; 8] = [
     Mood::Silent,
@@ -27,8 +28,11 @@ async fn one_bad_replica_is_not_noticed() {
             let world = World::two_segments().await;
             // The last two chunks are not on every replica; see `a_chunk_on_one_replica_is_found`.
             world.replicas[bad].mood(mood.clone());
+            let start = tokio::time::Instant::now();
             let chunks = world.read(between(0, 38)).await.unwrap_or_else(|why| panic!("{bad} {mood:?}: {why}"));
             world.is(0..38, &chunks);
+            // Simulated time: another replica was asked long before a call would have timed out.
+            assert!(start.elapsed() < Duration::from_secs(2), "{bad} {mood:?}: {:?}", start.elapsed());
         }
     }
 }
@@ -99,7 +103,7 @@ async fn a_fault_that_passes_is_waited_out() {
     let world = World::two_segments().await;
     world.replicas.iter().for_each(|replica| replica.mood(Mood::Down));
     let mends = async {
-        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
         world.replicas[0].mood(Mood::Good);
         world.replicas[2].mood(Mood::Good);
     };

@@ -47,9 +47,9 @@ async fn a_log_is_read_as_far_as_it_is_committed() {
 async fn what_lies_beyond_a_seal_is_not_read() {
     let world = World::new();
     world.open_segment(1, 0);
-    world.chunks(1, 0..5, 0, &[0, 1, 2]);
+    world.chunks(1, 0..5, 8, &[0, 1, 2]);
     world.seal(5);
-    world.chunks(1, 5..8, 7, &[0, 1, 2]);
+    world.chunks(1, 5..8, 8, &[0, 1, 2]);
     world.open_segment(2, 5);
     world.chunks(2, 5..9, 0, &[0, 1]);
     world.publish().await;

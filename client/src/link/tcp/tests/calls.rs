@@ -9,7 +9,7 @@ use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
 use quarry_protocol::limits::{READ_BYTES_MAX, READ_CHUNKS_MAX};
 use quarry_protocol::message::{Answer, Refusal, Reply, Request};
 use quarry_protocol::record::ReplicaRef;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 fn trim(floor: u64) -> Request {
@@ -191,6 +191,8 @@ async fn a_read_that_is_given_up_leaves_nothing_behind() {
     let (mut subject, mut peer) = Subject::connected(&node).await;
     let (given_up, id) = tokio::join!(timeout(Duration::from_millis(20), read(&subject, 0)), asked(&mut peer));
     assert!(given_up.is_err());
+    let much_later = Instant::now() + Duration::from_hours(1);
+    assert_eq!(subject.link.shared.state().overdue(much_later), None, "something still waits");
     let payload = Bytes::from_static(b"late");
     peer.chunk(id, &chunk(LOG, 0, &payload), b"late").await;
     peer.read_end(id, 1, Answer::Have).await;

@@ -101,6 +101,11 @@ impl Peer {
         (header.request_id, chunk)
     }
 
+    /// Whether another byte comes before the connection ends.
+    pub(super) async fn has_more(&mut self) -> bool {
+        matches!(self.stream.peek(&mut [0; 1]).await, Ok(1))
+    }
+
     /// Whether the client ended the connection, without anything more to say.
     pub(super) async fn is_closed(&mut self) -> bool {
         matches!(self.stream.read(&mut [0; 1]).await, Ok(0) | Err(_))

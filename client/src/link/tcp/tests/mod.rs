@@ -5,11 +5,14 @@ mod fake_node;
 mod identity;
 mod overdue;
 mod puts;
+mod restart;
 
 use super::TcpLink;
 use crate::link::{LinkEvent, ReplicaLink, Subscription};
 use fake_node::{CLUSTER, FakeNode, LOG, Peer, SEGMENT};
+use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
 
 /// A link to a node, and the events of one subscriber.
 struct Subject {
@@ -36,7 +39,8 @@ impl Subject {
     }
 
     async fn event(&mut self) -> LinkEvent {
-        let (tag, event) = self.events.recv().await.unwrap();
+        // So that a test that waits for what never comes fails instead of hanging.
+        let (tag, event) = timeout(Duration::from_secs(30), self.events.recv()).await.unwrap().unwrap();
         assert_eq!(tag, 7);
         event
     }
