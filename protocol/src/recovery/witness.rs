@@ -46,7 +46,7 @@ pub(super) struct Testimony {
 }
 
 impl Testimony {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             watermark: ChunkSeq(0),
             newest: None,

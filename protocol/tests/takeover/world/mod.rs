@@ -61,8 +61,10 @@ impl Parcel {
     /// Whether it comes from this client, or goes to it.
     pub(crate) fn is_for(&self, whom: usize) -> bool {
         match self {
-            Self::ToNode { client, .. } | Self::ToClient { client, .. } => *client == whom,
-            Self::Read { client, .. } | Self::Swap { client, .. } => *client == whom,
+            Self::ToNode { client, .. }
+            | Self::ToClient { client, .. }
+            | Self::Read { client, .. }
+            | Self::Swap { client, .. } => *client == whom,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The walk (P7.3): from what replicas testified to where the log ends, and from where on its end has to be copied.
 //! A function of the testimony alone; it may be taken again whenever more of it is in.
 
+#[cfg(test)]
+mod tests;
+
 use super::witness::Testimony;
 use crate::ids::ChunkSeq;
 use crate::message::Answer;
