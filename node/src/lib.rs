@@ -23,7 +23,9 @@ pub mod shard;
 mod start;
 #[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod store;
+mod verify;
 
 pub use directory::DirectoryError;
 pub use format::{FormatError, FormatOptions, Formatted, format};
 pub use start::{Addresses, Node, StartError, Stopper, start};
+pub use verify::{VerifyError, VerifyReport, verify};

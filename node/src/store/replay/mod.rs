@@ -36,6 +36,7 @@ mod scan;
 mod settle;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 
 pub use reads::{REPLAY_READ_BYTES_MAX, REPLAY_READS_MAX};
 

@@ -88,6 +88,11 @@ pub(super) struct Reads {
 }
 
 impl Reads {
+    /// Reads whose tokens are all above `next`.
+    pub(super) fn numbered_from(next: u64) -> Self {
+        Self { next, ..Self::default() }
+    }
+
     /// Reads `from..end` of a file into `sink`; both are whole blocks.
     pub(super) fn start(&mut self, purpose: Purpose, file: u32, from: u64, end: u64, sink: Sink) {
         assert!(

@@ -3,6 +3,7 @@ mod files_in_use;
 mod flips;
 mod image;
 mod torn;
+mod verify;
 
 use crate::store::Replayed;
 use image::{DISK, Image, SEGMENT};
