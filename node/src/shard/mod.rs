@@ -163,6 +163,8 @@ impl Shard {
         self.reads.invariants();
         self.replica.invariants();
         self.store.audit();
+        let full = self.store.fullness();
+        assert!(self.full == full, "the replica goes by fullness {:?}, the store says {full:?}", self.full);
         let storing = self.replica.in_flight();
         assert!(self.stop != Stop::Settled || storing == 0 || self.failed, "settled with {storing} entries to store");
         let failed = self.replica.failed();
