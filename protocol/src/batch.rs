@@ -18,7 +18,9 @@
 use crate::bytesio::{array, put, u16_at, u32_at, u64_at};
 use crate::chunk::{CHUNK_KIND, CHUNK_VERSION, ChunkError, ChunkHeader};
 use crate::ids::DiskId;
-use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BATCH_HEADER_BYTES, BLOCK_BYTES, CHUNK_HEADER_BYTES, RECORD_BYTES};
+use crate::limits::{
+    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BATCH_HEADER_BYTES, BLOCK_BYTES, CHUNK_HEADER_BYTES, RECORD_BYTES,
+};
 use crate::snapshot::{Record, RecordError};
 
 const MAGIC: [u8; 4] = *b"QBAT";
@@ -208,7 +210,10 @@ impl BatchHeader {
     fn check_bounds(&self) -> Result<(), BatchError> {
         let (entries_max, exact) = match self.kind {
             BatchKind::Data => (BATCH_ENTRIES_MAX, None),
-            _ => (BATCH_BYTES_MAX as usize / RECORD_BYTES, Some(BATCH_HEADER_BYTES + self.entries as usize * RECORD_BYTES)),
+            _ => (
+                BATCH_BYTES_MAX as usize / RECORD_BYTES,
+                Some(BATCH_HEADER_BYTES + self.entries as usize * RECORD_BYTES),
+            ),
         };
         let ok = self.entries as usize <= entries_max
             && self.used as usize >= BATCH_HEADER_BYTES

@@ -67,7 +67,9 @@ pub enum ChunkError {
         got: u16,
     },
     /// The payload length is outside what a chunk may have.
-    #[error("chunk of {got} bytes: a chunk holds {CHUNK_PAYLOAD_BYTES_MIN} to {CHUNK_PAYLOAD_BYTES_MAX} bytes, split or fill it")]
+    #[error(
+        "chunk of {got} bytes: a chunk holds {CHUNK_PAYLOAD_BYTES_MIN} to {CHUNK_PAYLOAD_BYTES_MAX} bytes, split or fill it"
+    )]
     Length {
         /// The length found, in bytes.
         got: u64,

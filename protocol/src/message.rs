@@ -217,7 +217,9 @@ pub enum Refusal {
         here: DiskId,
     },
     /// Live data is above 85 % of the capacity (D7).
-    #[error("disk full: {live_bytes} of {capacity_bytes} usable bytes are live, puts resume at 80 %: trim logs or add capacity")]
+    #[error(
+        "disk full: {live_bytes} of {capacity_bytes} usable bytes are live, puts resume at 80 %: trim logs or add capacity"
+    )]
     Full {
         /// Bytes that are live.
         live_bytes: u64,
@@ -246,7 +248,9 @@ pub enum Refusal {
         why: String,
     },
     /// Another chunk is stored, or on its way, under this name: the client is broken (P1).
-    #[error("another chunk is already stored as {segment}/{seq}: two writers used one epoch, or a writer changed a chunk")]
+    #[error(
+        "another chunk is already stored as {segment}/{seq}: two writers used one epoch, or a writer changed a chunk"
+    )]
     Different {
         /// The segment.
         segment: SegmentId,

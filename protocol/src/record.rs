@@ -210,10 +210,8 @@ impl LogRecord {
     /// The record as JSON, after [`Self::check`].
     pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
         self.check(SEGMENTS_PER_LOG_MAX)?;
-        let json = serde_json::to_vec_pretty(self).map_err(|why| RecordError::Malformed {
-            name: self.name.clone(),
-            why: why.to_string(),
-        })?;
+        let json = serde_json::to_vec_pretty(self)
+            .map_err(|why| RecordError::Malformed { name: self.name.clone(), why: why.to_string() })?;
         self.check_size("bytes", json.len(), RECORD_BYTES_MAX)?;
         Ok(json)
     }
@@ -224,7 +222,8 @@ impl LogRecord {
         struct Versioned {
             version: u64,
         }
-        let malformed = |why: serde_json::Error| RecordError::Malformed { name: name.to_string(), why: why.to_string() };
+        let malformed =
+            |why: serde_json::Error| RecordError::Malformed { name: name.to_string(), why: why.to_string() };
         if json.len() > RECORD_BYTES_MAX {
             let (got, max) = (json.len(), RECORD_BYTES_MAX);
             return Err(RecordError::TooLarge { name: name.to_string(), what: "bytes", got, max });
@@ -290,7 +289,10 @@ impl LogRecord {
             return fail(why);
         }
         for (j, replica) in segment.replicas.iter().enumerate() {
-            if replica.address.len() > ADDRESS_BYTES_MAX || replica.zone.len() > ZONE_BYTES_MAX || replica.disk.is_zero() {
+            if replica.address.len() > ADDRESS_BYTES_MAX
+                || replica.zone.len() > ZONE_BYTES_MAX
+                || replica.disk.is_zero()
+            {
                 return fail(alloc::format!("replica {j} has no disk id, or an address or zone that is too long"));
             }
             if segment.replicas[..j].iter().any(|other| other.zone == replica.zone || other.disk == replica.disk) {
@@ -301,8 +303,12 @@ impl LogRecord {
             return fail("it ends before it begins".into());
         }
         match self.segments.get(i + 1) {
-            None if matches!(segment.end, SegmentEnd::Boundary { .. }) => fail("a boundary without a next segment".into()),
-            Some(next) if segment.end_seq() != Some(next.base) => fail(alloc::format!("it does not end where {} begins", next.id)),
+            None if matches!(segment.end, SegmentEnd::Boundary { .. }) => {
+                fail("a boundary without a next segment".into())
+            }
+            Some(next) if segment.end_seq() != Some(next.base) => {
+                fail(alloc::format!("it does not end where {} begins", next.id))
+            }
             Some(next) if next.id <= segment.id => fail(alloc::format!("{} follows it", next.id)),
             Some(next) if !segment.is_sealed() && !matches!(next.end, SegmentEnd::Open) => {
                 fail("at most one boundary is unsettled".into())
