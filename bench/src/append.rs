@@ -45,6 +45,12 @@ impl Appends {
         Self { payloads: (0..PAYLOADS).map(|_| Bytes::from(noise.bytes(chunk_bytes))).collect(), chunk_bytes }
     }
 
+    /// Bytes of each.
+    #[must_use]
+    pub const fn chunk_bytes(&self) -> usize {
+        self.chunk_bytes
+    }
+
     /// Appends under `load` until `until`, and waits for every acknowledgement.
     pub async fn measure(&self, writer: &LogWriter, load: Load, until: Until) -> Result<Measured, AppendError> {
         match load {

@@ -11,6 +11,7 @@ pub mod latencies;
 pub mod local_cluster;
 pub mod loopback;
 pub mod measured;
+pub mod measurement;
 pub mod noise;
 mod pacer;
 pub mod ratios;

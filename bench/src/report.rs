@@ -42,6 +42,8 @@ pub struct Setup {
     pub device_writes_in_flight: usize,
     /// Bytes of the raw device's pre-written file.
     pub device_file_bytes: u64,
+    /// Payload bytes appended and trimmed before the first round.
+    pub warm_up_bytes: u64,
     /// What the loopback round trip is.
     pub loopback: &'static str,
     /// Rounds that count; one more before them does not.

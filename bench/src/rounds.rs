@@ -5,11 +5,20 @@ use crate::device::{DeviceError, DeviceFile, DeviceWork};
 use crate::loopback::Loopback;
 use crate::measured::{Measured, Until};
 use crate::ratios::Round;
-use quarry_client::{AppendError, LogWriter};
+use quarry_client::{AppendError, ChunkStore, LogWriter, TailError, TrimError};
 use std::io;
+use std::time::Duration;
 
 /// Fewest rounds of a measurement.
 pub const ROUNDS_MIN: usize = 7;
+
+/// How long the nodes are left alone before each round.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Payload bytes between two trims while warming up.
+const WARM_UP_TRIM_BYTES: u64 = 256 << 20;
+/// Appends in flight while warming up.
+const WARM_UP_DEPTH: usize = 16;
 
 /// How to measure.
 #[derive(Clone, Copy, Debug)]
@@ -36,25 +45,62 @@ pub enum RoundsError {
     /// The appends.
     #[error("appends: {0}")]
     Append(#[from] AppendError),
+    /// The log's tail.
+    #[error(transparent)]
+    Tail(#[from] TailError),
+    /// The log's prefix.
+    #[error(transparent)]
+    Trim(#[from] TrimError),
     /// A part began no operation at all.
     #[error("a part of a round measured nothing: give it more time (--part-seconds)")]
     Empty,
 }
 
+/// The log that is appended to, and dropped again as it grows.
+#[derive(Clone, Copy)]
+pub struct Trimmed<'a> {
+    /// The store.
+    pub store: &'a dyn ChunkStore,
+    /// The log's name.
+    pub name: &'a str,
+    /// Its writer.
+    pub writer: &'a LogWriter,
+}
+
+impl Trimmed<'_> {
+    async fn trim(&self) -> Result<(), RoundsError> {
+        let tail = self.store.tail(self.name).await?.tail;
+        self.store.trim(self.name, tail).await?;
+        Ok(())
+    }
+}
+
 /// Everything that is prepared before the first round.
-#[derive(Debug)]
 pub struct Prepared<'a> {
     /// The pre-written file.
     pub device: DeviceFile,
     /// The connection.
     pub loopback: Loopback,
-    /// The writer.
-    pub writer: &'a LogWriter,
+    /// The log.
+    pub log: &'a Trimmed<'a>,
     /// The payloads.
     pub appends: Appends,
 }
 
 impl Prepared<'_> {
+    /// Appends so many payload bytes, trimming on the way: afterwards the nodes overwrite files, as in steady state.
+    pub async fn warm_up(&self, bytes: u64) -> Result<(), RoundsError> {
+        let mut left = bytes;
+        while left > 0 {
+            let chunks = left.min(WARM_UP_TRIM_BYTES).div_ceil(self.appends.chunk_bytes() as u64);
+            let load = Load::Closed { depth: WARM_UP_DEPTH };
+            let appended = self.appends.measure(self.log.writer, load, Until::operations(chunks)).await?;
+            left = left.saturating_sub(appended.bytes);
+            self.log.trim().await?;
+        }
+        Ok(())
+    }
+
     /// One round that does not count (first writes, cold connections, buffers), then those of the plan. `on_round` is
     /// told after each that counts.
     pub async fn measure(
@@ -73,10 +119,13 @@ impl Prepared<'_> {
     }
 
     async fn round(&mut self, plan: &RoundsPlan) -> Result<Round, RoundsError> {
+        self.log.trim().await?;
+        // What the last part left behind (a straggler's writes, a quiet shard's mark) must not fall into this one.
+        tokio::time::sleep(SETTLE).await;
         // The two baselines block this thread on purpose: nothing of ours runs beside them.
         let device = self.device.measure(plan.device, plan.part_until)?;
         let loopback = self.loopback.measure(plan.part_until)?;
-        let append = self.appends.measure(self.writer, plan.load, plan.part_until).await?;
+        let append = self.appends.measure(self.log.writer, plan.load, plan.part_until).await?;
         let counted = |part: &Measured| part.latencies.count() > 0;
         if !(counted(&device) && counted(&loopback) && counted(&append)) {
             return Err(RoundsError::Empty);

@@ -5,14 +5,20 @@
 //! parent thread ends, so a cluster must be started on a thread that lives as long as it (the main one, under `block_on`).
 
 mod node;
+mod ports;
 #[cfg(test)]
 mod tests;
 
 pub use node::{LocalNode, NodeError};
 
 use futures::future::{join_all, select_all};
+use quarry_client::store_url::StoreUrl;
+use quarry_protocol::quorum::Quorum;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+
+/// Replicas of each chunk in a cluster that has as many nodes or more.
+const REPLICAS_MAX: usize = 3;
 
 /// Which cluster to start.
 #[derive(Clone, Debug)]
@@ -51,12 +57,17 @@ impl LocalCluster {
         Ok(Self { nodes, cluster: plan.cluster, dir })
     }
 
-    /// The URL that clients reach the cluster by.
+    /// The URL that clients reach the cluster by: three replicas, or as many as there are nodes.
+    ///
+    /// # Panics
+    /// Without nodes.
     #[must_use]
     pub fn url(&self) -> String {
-        let addresses: Vec<_> = self.nodes.iter().map(LocalNode::address).collect();
-        let register = escape(&self.dir.join("register").to_string_lossy());
-        format!("quarry://{}/{}?register=dir:{register}", addresses.join(","), self.cluster)
+        let addresses: Vec<_> = self.nodes.iter().map(|node| node.address().to_owned()).collect();
+        let replicas = addresses.len().min(REPLICAS_MAX);
+        let mut url = StoreUrl::of_nodes(addresses, &self.cluster, &self.dir.join("register"));
+        url.quorum = Quorum::majority(replicas).expect("a cluster has one node at least");
+        url.to_string()
     }
 
     /// The nodes, in order.
@@ -106,10 +117,4 @@ fn make_directory(dir: &Path) -> Result<PathBuf, NodeError> {
     let failed = |source| NodeError::Directory { path: dir.to_path_buf(), source };
     std::fs::create_dir_all(dir).map_err(failed)?;
     dir.canonicalize().map_err(failed)
-}
-
-/// A path inside the query of a URL: everything that has a meaning there is percent-encoded.
-fn escape(path: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-~".contains(&byte);
-    path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

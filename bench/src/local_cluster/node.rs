@@ -1,7 +1,8 @@
 //! One node process: formatted, started, watched, stopped.
 
-use super::LocalClusterPlan;
+use super::{LocalClusterPlan, ports};
 use serde_json::Value;
+use std::env;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ pub struct LocalNode {
     format_arguments: Vec<String>,
     start_arguments: Vec<String>,
     address: String,
-    admin: Option<String>,
+    control: Option<String>,
     child: Option<Child>,
 }
 
@@ -72,7 +73,7 @@ impl LocalNode {
     pub(super) fn new(number: usize, dir: &Path, plan: &LocalClusterPlan) -> Self {
         let data = dir.join(format!("node-{number}"));
         let address = fs::read_to_string(data.with_extension("listen"))
-            .map_or_else(|_| "127.0.0.1:0".to_owned(), |text| text.trim().to_owned());
+            .map_or_else(|_| ports::choose(number), |text| text.trim().to_owned());
         Self {
             number,
             binary: plan.binary.clone(),
@@ -82,7 +83,7 @@ impl LocalNode {
             format_arguments: plan.format_arguments.clone(),
             start_arguments: plan.start_arguments.clone(),
             address,
-            admin: None,
+            control: None,
             child: None,
         }
     }
@@ -101,8 +102,8 @@ impl LocalNode {
 
     /// `host:port` of its control plane, once it has served.
     #[must_use]
-    pub fn admin(&self) -> Option<&str> {
-        self.admin.as_deref()
+    pub fn control(&self) -> Option<&str> {
+        self.control.as_deref()
     }
 
     /// Its zone.
@@ -180,8 +181,9 @@ impl LocalNode {
 
     fn note_ready(&mut self, ready: &Value) -> Result<(), NodeError> {
         let text = |name: &str| ready.get(name).and_then(Value::as_str).map(str::to_owned);
-        self.address = text("listen").ok_or_else(|| self.failed(format!("it serves without an address: {ready}")))?;
-        self.admin = text("admin");
+        self.address =
+            text("advertise").ok_or_else(|| self.failed(format!("it serves without an address: {ready}")))?;
+        self.control = text("control");
         fs::write(self.data.with_extension("listen"), &self.address).map_err(self.process("note its address"))
     }
 
@@ -190,6 +192,11 @@ impl LocalNode {
         let log =
             OpenOptions::new().create(true).append(true).open(self.log()).map_err(self.process("open its log"))?;
         let mut command = Command::new(&self.binary);
+        // Settings that stand in this process's environment are not meant for its nodes.
+        let settings = env::vars_os().map(|(name, _)| name).filter(|name| is_setting(&name.to_string_lossy()));
+        settings.for_each(|name| {
+            command.env_remove(name);
+        });
         command.stdin(Stdio::null()).stderr(Stdio::from(log)).kill_on_drop(true);
         // A Ctrl-C reaches every process of the terminal's group: the nodes must end when their parent says so.
         command.process_group(0);
@@ -239,6 +246,10 @@ impl LocalNode {
         let quoted = lines[lines.len().saturating_sub(LOG_LINES_QUOTED)..].join("\n");
         NodeError::Failed { node: self.number, why, log: self.log(), quoted }
     }
+}
+
+fn is_setting(variable: &str) -> bool {
+    variable.starts_with("QUARRY_") && variable != "QUARRY_LOG"
 }
 
 /// The first line that says the node serves; `None` if its output ends before.

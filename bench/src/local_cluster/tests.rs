@@ -1,4 +1,5 @@
 use super::*;
+use quarry_client::store_url::StorePlace;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +25,8 @@ fn plan(dir: &Path, start: &str) -> LocalClusterPlan {
     }
 }
 
-const SERVES: &str = r#"echo '{"event":"ready","listen":"127.0.0.1:7001","admin":"127.0.0.1:7002"}'; exec sleep 1000"#;
+const SERVES: &str =
+    r#"echo '{"event":"ready","advertise":"127.0.0.1:7001","control":"127.0.0.1:7002"}'; exec sleep 1000"#;
 
 /// One test at a time: a script that is being written while another test forks cannot be executed (ETXTBSY).
 static ALONE: Mutex<()> = Mutex::new(());
@@ -41,8 +43,11 @@ fn nodes_are_started_killed_restarted_and_named_in_the_url() {
         let mut cluster = LocalCluster::start(plan(dir.path(), SERVES)).await.expect("starts");
         let url = cluster.url();
         assert!(url.starts_with("quarry://127.0.0.1:7001,127.0.0.1:7001/test?register=dir:/"), "{url}");
-        assert!(url.ends_with("/a%20cluster/register"), "{url}");
-        assert_eq!(cluster.nodes()[1].admin(), Some("127.0.0.1:7002"));
+        let parsed = StoreUrl::parse(&url).expect("parses");
+        assert_eq!(parsed.quorum.replicas(), 2, "as many as there are nodes: {url}");
+        let StorePlace::Nodes { register, .. } = parsed.place else { panic!("{url}") };
+        assert!(register.ends_with("a cluster/register"), "{url}");
+        assert_eq!(cluster.nodes()[1].control(), Some("127.0.0.1:7002"));
         let before = cluster.nodes()[0].process_id().expect("runs");
         assert!(!cluster.kill(0).await.expect("is killed").success());
         assert_eq!(cluster.nodes()[0].process_id(), None);
