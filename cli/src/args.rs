@@ -1,0 +1,305 @@
+//! The command line.
+
+use crate::size::Size;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Quarry: a chunk store. Logs of chunks, replicated to a quorum of storage nodes.
+#[derive(Debug, Parser)]
+#[command(name = "quarry", version, propagate_version = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// Print JSON on standard output instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The store
+    #[arg(long, global = true, long_help = STORE_URL, env = "QUARRY_STORE", value_name = "URL")]
+    pub(crate) store: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const STORE_URL: &str = "The store, such as\n\
+  quarry://host:port,host:port,host:port/CLUSTER?register=dir:/path\n\
+  memory://NAME";
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 warning, 2 unhealthy or failed, 3 wrong usage.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a data directory for a new storage node
+    Format(FormatArgs),
+    /// Run a storage node on a formatted data directory
+    Start(StartArgs),
+    /// Check and describe the files of a stopped node, without changing anything
+    Verify(VerifyArgs),
+    /// Run a local cluster of node processes until Ctrl-C or SIGTERM
+    Dev(DevArgs),
+    /// Append to, read and look after logs
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Whether the store is healthy, and what it can still lose
+    Status(StatusArgs),
+    /// Whether this machine and disk are fit for a storage node
+    Doctor(DoctorArgs),
+    /// Measure against what this machine's device and network can do
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Show the main job on real files: append, kill a node, take over, read back, compare
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FormatArgs {
+    /// The data directory; made if missing, must be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The cluster that the node will belong to
+    #[arg(long, value_name = "ID")]
+    pub(crate) cluster: String,
+    /// The failure domain that the node stands in: a segment has at most one replica in each
+    #[arg(long)]
+    pub(crate) zone: String,
+    /// How many shards, each with a thread of its own; never changes later
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) shards: u16,
+    /// How many bytes the chunk files of all shards may take (default: 90 % of what is free)
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) capacity: Option<Size>,
+    /// Bytes of each chunk file (default: 256MiB, or less for a small capacity)
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) file_size: Option<Size>,
+}
+
+/// Every option may also stand in the file given with --config, or in the environment as `QUARRY_` and its name.
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    /// A TOML file with any of the options below; flags and environment win over it
+    #[arg(long, env = "QUARRY_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data directory, made by `quarry format`
+    #[arg(long, env = "QUARRY_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// `host:port` of the first shard; shard n listens on port + n. Port 0 lets the system choose each
+    #[arg(long, env = "QUARRY_LISTEN", value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// `host` or `host:port` that clients are told, if not the address listened on
+    #[arg(long, env = "QUARRY_ADVERTISE", value_name = "ADDR")]
+    pub(crate) advertise: Option<String>,
+    /// `host:port` of the control plane, Admin and health (gRPC) and /metrics (default: port of --listen + 64)
+    #[arg(long, env = "QUARRY_CONTROL", value_name = "ADDR")]
+    pub(crate) control: Option<String>,
+    /// The cluster that the data directory must belong to (default: not checked)
+    #[arg(long, env = "QUARRY_CLUSTER", value_name = "ID")]
+    pub(crate) cluster: Option<String>,
+    /// Bind each shard's thread to a processor of its own: only where the node has the machine to itself
+    #[arg(long, env = "QUARRY_PIN", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub(crate) pin: Option<bool>,
+    /// Microseconds that an idle shard spins before it sleeps: buys latency on dedicated processors, 0 where shared
+    #[arg(long, env = "QUARRY_SPIN_US", value_name = "US")]
+    pub(crate) spin_us: Option<u64>,
+    /// Be killed when this process, which must be the parent, ends
+    #[arg(long, hide = true, value_name = "PID")]
+    pub(crate) stop_with_parent: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The data directory of a node that does not run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// How many nodes, each in a zone of its own
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=7))]
+    pub(crate) nodes: u8,
+    /// Where everything lies; kept, and used again by the next run
+    #[arg(long, default_value = "quarry-dev")]
+    pub(crate) dir: PathBuf,
+    /// How many bytes each new node's chunk files may take
+    #[arg(long, value_name = "SIZE", default_value = "4GiB")]
+    pub(crate) capacity: Size,
+    /// Bytes of each chunk file of a new node
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub(crate) file_size: Size,
+    /// How many shards each new node has
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) shards: u16,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Take the log over and append standard input to it, cut into chunks
+    Append(AppendArgs),
+    /// Write chunks' bytes to standard output; with --json, a line about each chunk instead
+    Read(ReadArgs),
+    /// Where the log begins and ends, without disturbing its writer
+    Tail(LogName),
+    /// Drop everything below a seq, for good
+    Trim(TrimArgs),
+    /// List logs
+    Ls(LsArgs),
+    /// Delete a log and everything in it, for good
+    Rm(LogName),
+    /// Segments, epochs, and which replica holds which seq
+    Inspect(LogName),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogName {
+    /// The log's name
+    pub(crate) log: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AppendArgs {
+    /// The log's name
+    pub(crate) log: String,
+    /// Bytes of each chunk, up to 4MiB; the last one may be shorter
+    #[arg(long, value_name = "SIZE", default_value = "64KiB")]
+    pub(crate) chunk_size: Size,
+    /// Fail unless the log is there already
+    #[arg(long)]
+    pub(crate) must_exist: bool,
+    /// Most chunks in flight
+    #[arg(long, value_name = "CHUNKS")]
+    pub(crate) window: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReadArgs {
+    /// The log's name
+    pub(crate) log: String,
+    /// First seq (default: where the log begins)
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) from: Option<u64>,
+    /// One past the last seq (default: the tail)
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) to: Option<u64>,
+    /// At the tail, wait for more
+    #[arg(long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrimArgs {
+    /// The log's name
+    pub(crate) log: String,
+    /// The first seq to keep
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) below: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// Only logs whose names begin so
+    #[arg(default_value = "")]
+    pub(crate) prefix: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Also ask the replicas about every log, up to so many
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub(crate) logs_max: usize,
+    /// `host:port` of a node's control plane, once for each node in the order of the URL (default: its port + 64)
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) control: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The directory that holds, or will hold, a node's data
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Quorum appends beside the raw device and a loopback round trip, in alternating rounds
+    Append(BenchAppendArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchAppendArgs {
+    /// Bytes of each chunk
+    #[arg(long, value_name = "SIZE", default_value = "64KiB")]
+    pub(crate) chunk: Size,
+    /// Appends in flight (closed loop)
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) depth: u32,
+    /// Open loop instead: appends per second; latency counts from when each was due
+    #[arg(long, value_name = "PER_SECOND", conflicts_with = "depth", value_parser = positive)]
+    pub(crate) rate: Option<f64>,
+    /// Replicas of each chunk
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=7))]
+    pub(crate) replicas: u8,
+    /// Replicas that must have stored a chunk before it is acknowledged (default: a majority)
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) ack: Option<u8>,
+    /// Rounds that count
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(7..))]
+    pub(crate) rounds: u32,
+    /// How long each of a round's three parts takes
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = positive)]
+    pub(crate) part_seconds: f64,
+    /// Where a cluster of its own and the raw device's file lie. With --store, the raw device's file only: then it must be
+    /// on the nodes' file system
+    #[arg(long, default_value = "quarry-bench")]
+    pub(crate) dir: PathBuf,
+    /// Bytes of the raw device's pre-written file
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub(crate) device_file: Size,
+    /// Payload bytes appended and trimmed before the first round (default: 2GiB for a cluster of its own, which fills its
+    /// files once; 0 with --store)
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) warm_up: Option<Size>,
+    /// Passed on to `quarry start` of a cluster of its own
+    #[arg(long, value_name = "US", default_value_t = 0)]
+    pub(crate) spin_us: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where everything lies; emptied first. Must be on a disk that takes direct writes
+    #[arg(long, default_value = "target/demo")]
+    pub(crate) dir: PathBuf,
+    /// The file to store (default: one is made)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Bytes of the file that is made
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    pub(crate) size: Size,
+    /// Time for each part of the latency rounds
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.4, value_parser = positive)]
+    pub(crate) part_seconds: f64,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err("must be a number above 0".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn pin_is_a_flag_that_may_be_given_a_value() {
+        let pin = |arguments: &[&str]| match Cli::try_parse_from(arguments).expect("parses").command {
+            Command::Start(start) => start.pin,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(pin(&["quarry", "start"]), None);
+        assert_eq!(pin(&["quarry", "start", "--pin"]), Some(true));
+        assert_eq!(pin(&["quarry", "start", "--pin=false"]), Some(false));
+    }
+}

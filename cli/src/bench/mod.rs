@@ -1,0 +1,91 @@
+//! `quarry bench`.
+
+pub(crate) mod text;
+
+use crate::args::{BenchAppendArgs, BenchCommand};
+use crate::dev::StopSignals;
+use crate::exit::{Failure, Health};
+use crate::output::Output;
+use crate::progress;
+use crate::size::Size;
+use quarry_bench::append::Load;
+use quarry_bench::local_cluster::{LocalCluster, LocalClusterPlan};
+use quarry_bench::measurement::{Measurement, MeasurementError};
+use quarry_bench::report::AppendReport;
+use quarry_client::connect;
+use quarry_protocol::quorum::{Quorum, QuorumError};
+use std::env;
+use std::time::Duration;
+
+/// Capacity of a node that is started here.
+const CAPACITY: Size = Size(2 << 30);
+/// Chunk file of a node that is started here.
+const FILE_SIZE: Size = Size(128 << 20);
+
+pub(crate) async fn run(command: BenchCommand, store: Option<String>, output: Output) -> Result<Health, Failure> {
+    let BenchCommand::Append(args) = command;
+    let mut stop = StopSignals::new()?;
+    let measured = async {
+        std::fs::create_dir_all(&args.dir)
+            .map_err(|why| Failure::new(format!("--dir {}: {why}: choose another", args.dir.display())))?;
+        match store {
+            Some(url) => append(&args, &url, "given with --store".to_owned(), 0).await,
+            None => append_to_own_cluster(&args).await,
+        }
+    };
+    let report = tokio::select! {
+        () = stop.recv() => return Err(Failure::new("interrupted")),
+        report = measured => report?,
+    };
+    output.print(&report, text::report);
+    Ok(Health::Good)
+}
+
+/// Starts as many nodes as there are replicas, measures, stops them and removes their files.
+async fn append_to_own_cluster(args: &BenchAppendArgs) -> Result<AppendReport, Failure> {
+    let binary = env::current_exe().map_err(|why| Failure::new(format!("where is this program? {why}")))?;
+    let dir = args.dir.join(format!("cluster-{}", std::process::id()));
+    let strings = |strings: &[&str]| strings.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let plan = LocalClusterPlan {
+        binary,
+        dir: dir.clone(),
+        nodes: usize::from(args.replicas),
+        cluster: "bench".to_owned(),
+        format_arguments: strings(&["--capacity", &CAPACITY.to_string(), "--file-size", &FILE_SIZE.to_string()]),
+        start_arguments: strings(&["--spin-us", &args.spin_us.to_string()]),
+    };
+    let starting = progress::of_steps(1, "starting nodes");
+    let cluster = LocalCluster::start(plan).await?;
+    starting.finish_and_clear();
+    let described = format!("{} processes of this binary, one shard each, spin {} us", args.replicas, args.spin_us);
+    let report = append(args, &cluster.url(), described, CAPACITY.0).await;
+    cluster.stop().await?;
+    // Only what this run made; a failure leaves files behind, not wrong figures.
+    let _ = std::fs::remove_dir_all(&dir);
+    report
+}
+
+async fn append(args: &BenchAppendArgs, url: &str, cluster: String, warm_up: u64) -> Result<AppendReport, Failure> {
+    let store = connect(url).await?;
+    let measurement = Measurement {
+        chunk_bytes: u32::try_from(args.chunk.0).map_err(Failure::usage)?,
+        load: args.rate.map_or(Load::Closed { depth: args.depth as usize }, |per_second| Load::Open { per_second }),
+        quorum: quorum(args).map_err(Failure::usage)?,
+        rounds: args.rounds as usize,
+        part: Duration::from_secs_f64(args.part_seconds),
+        dir: args.dir.clone(),
+        device_file_bytes: args.device_file.0,
+        warm_up_bytes: args.warm_up.map_or(warm_up, |size| size.0),
+        cluster,
+        command: env::args().collect(),
+    };
+    let bar = progress::of_steps(u64::from(args.rounds), "rounds");
+    let report = measurement.run(&*store, |number, _| bar.set_position(number as u64)).await;
+    bar.finish_and_clear();
+    report.map_err(|why| Failure::of(matches!(why, MeasurementError::ChunkSize(_)), why))
+}
+
+fn quorum(args: &BenchAppendArgs) -> Result<Quorum, QuorumError> {
+    let replicas = usize::from(args.replicas);
+    args.ack.map_or_else(|| Quorum::majority(replicas), |ack| Quorum::new(replicas, usize::from(ack)))
+}

@@ -1,0 +1,79 @@
+//! What a run ends with: its exit code, and what it says when it failed.
+
+use crate::output::Output;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// How things are, for a command that did what it was asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Health {
+    /// Exit code 0.
+    Good,
+    /// Exit code 1: something needs attention.
+    Warning,
+    /// Exit code 2: something is broken.
+    Unhealthy,
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    message: String,
+    usage: bool,
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "callers hand over errors and strings that they are done with")]
+impl Failure {
+    /// The world is not as it should be: exit code 2.
+    pub(crate) fn new(message: impl ToString) -> Self {
+        Self { message: message.to_string(), usage: false }
+    }
+
+    /// The command line is not as it should be: exit code 3.
+    pub(crate) fn usage(message: impl ToString) -> Self {
+        Self { message: message.to_string(), usage: true }
+    }
+
+    /// A usage failure if `usage`, else one of the world.
+    pub(crate) fn of(usage: bool, message: impl ToString) -> Self {
+        Self { message: message.to_string(), usage }
+    }
+
+    /// What happened.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    const fn code(&self) -> u8 {
+        if self.usage { 3 } else { 2 }
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::new(error)
+    }
+}
+
+/// The exit code of a run, after saying why it failed.
+pub(crate) fn report(output: Output, outcome: Result<Health, Failure>) -> ExitCode {
+    match outcome {
+        Ok(Health::Good) => ExitCode::SUCCESS,
+        Ok(Health::Warning) => ExitCode::from(1),
+        Ok(Health::Unhealthy) => ExitCode::from(2),
+        Err(failure) => {
+            eprintln!("error: {}", failure.message);
+            if output.json {
+                output.line(&json!({ "error": failure.message, "exit_code": failure.code() }).to_string());
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// Prints what clap has to say: help and version with exit code 0, a wrong command line with 3.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // Nothing is left to do when even this cannot be printed.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(3) } else { ExitCode::SUCCESS }
+}

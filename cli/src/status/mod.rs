@@ -1,0 +1,75 @@
+//! `quarry status`: the verdict first, then what it rests on.
+
+mod logs;
+mod nodes;
+mod verdict;
+
+use crate::args::StatusArgs;
+use crate::exit::{Failure, Health};
+use crate::output::Output;
+use crate::table::table;
+use crate::{store, units};
+use logs::LogsSeen;
+use nodes::NodeSeen;
+use quarry_client::store_url::{StorePlace, StoreUrl};
+use serde_json::json;
+use verdict::{Judgement, Verdict};
+
+pub(crate) async fn run(args: &StatusArgs, store: Option<String>, output: Output) -> Result<Health, Failure> {
+    let url = store::url(store)?;
+    let parsed = StoreUrl::parse(&url).map_err(Failure::usage)?;
+    let StorePlace::Nodes { nodes, cluster, .. } = &parsed.place else {
+        let value = json!({ "verdict": Verdict::Healthy, "can_lose_nodes": 0, "nodes": [], "reasons": [] });
+        output.print(&value, |_| "HEALTHY: a store in this process's memory has no nodes".to_owned());
+        return Ok(Health::Good);
+    };
+    if !args.control.is_empty() && args.control.len() != nodes.len() {
+        let (got, wanted) = (args.control.len(), nodes.len());
+        return Err(Failure::usage(format!("--control is given {got} times, the store has {wanted} nodes")));
+    }
+    let nodes = nodes::ask(nodes, &args.control, cluster).await;
+    let logs = logs::ask(&url, args.logs_max).await;
+    let judgement = verdict::judge(&nodes, &logs, parsed.quorum);
+    let value = json!({
+        "verdict": judgement.verdict,
+        "can_lose_nodes": judgement.can_lose_nodes,
+        "reasons": judgement.reasons,
+        "nodes": nodes,
+        "logs": logs,
+    });
+    output.print(&value, |_| text(&judgement, &nodes, &logs));
+    Ok(match judgement.verdict {
+        Verdict::Healthy => Health::Good,
+        Verdict::Degraded => Health::Warning,
+        Verdict::Unavailable => Health::Unhealthy,
+    })
+}
+
+fn text(judgement: &Judgement, nodes: &[NodeSeen], logs: &LogsSeen) -> String {
+    let lose = match (judgement.verdict, judgement.can_lose_nodes) {
+        (Verdict::Unavailable, _) => "what is down must come back first".to_owned(),
+        (_, 1) => "can lose 1 more node".to_owned(),
+        (_, count) => format!("can lose {count} more nodes"),
+    };
+    let mut text = format!("{}: {lose}\n", judgement.verdict);
+    for reason in &judgement.reasons {
+        text.push_str(&format!("- {reason}\n"));
+    }
+    let rows = nodes.iter().map(|node| {
+        let seen = node.seen.as_ref();
+        let or_unknown = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
+        [
+            node.address.clone(),
+            or_unknown(seen.map(|seen| seen.zone.clone())),
+            node.state().to_owned(),
+            or_unknown(seen.map(|seen| seen.shards.to_string())),
+            or_unknown(seen.map(|seen| units::bytes(seen.live_bytes))),
+            or_unknown(seen.map(|seen| units::bytes(seen.capacity_bytes))),
+            or_unknown(seen.map(|seen| format!("{} s", seen.uptime_us / 1_000_000))),
+        ]
+    });
+    text.push('\n');
+    text.push_str(&table(["NODE", "ZONE", "STATE", "SHARDS", "LIVE", "CAPACITY", "UP"], rows));
+    text.push_str(&format!("\n\nlogs: {}, asked about: {}", logs.count, logs.asked));
+    text
+}

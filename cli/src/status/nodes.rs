@@ -1,0 +1,172 @@
+//! What each node's control plane says.
+
+use futures::future::join_all;
+use quarry_node::control::proto::admin_client::AdminClient;
+use quarry_node::control::proto::{StatusReply, StatusRequest};
+use quarry_protocol::limits::SHARDS_MAX;
+use serde::Serialize;
+use std::time::Duration;
+use tokio::time::timeout;
+use tonic::transport::Endpoint;
+
+/// How long a node may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// A node of the store's URL.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct NodeSeen {
+    /// `host:port` of its first shard.
+    pub(super) address: String,
+    /// `host:port` of its control plane.
+    pub(super) control: String,
+    /// What it said of itself, if it answered.
+    pub(super) seen: Option<NodeState>,
+    /// What keeps it from taking part: it counts as down.
+    pub(super) down: Option<String>,
+    /// What needs attention although it takes part.
+    pub(super) troubles: Vec<String>,
+}
+
+/// What a node said of itself.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct NodeState {
+    pub(super) zone: String,
+    pub(super) node: String,
+    pub(super) version: String,
+    pub(super) uptime_us: u64,
+    pub(super) shards: usize,
+    pub(super) live_bytes: u64,
+    pub(super) capacity_bytes: u64,
+}
+
+impl NodeSeen {
+    /// One word.
+    pub(super) fn state(&self) -> &'static str {
+        match (&self.down, self.troubles.is_empty()) {
+            (Some(_), _) => "DOWN",
+            (None, false) => "TROUBLED",
+            (None, true) => "UP",
+        }
+    }
+
+    /// A node that answered, judged.
+    pub(super) fn of_reply(address: &str, control: &str, cluster: &str, reply: &StatusReply) -> Self {
+        let mut node = Self {
+            address: address.to_owned(),
+            control: control.to_owned(),
+            seen: None,
+            down: None,
+            troubles: Vec::new(),
+        };
+        if reply.cluster != cluster {
+            let other = &reply.cluster;
+            node.down = Some(format!("it belongs to cluster {other:?}, not {cluster:?}: correct the store URL"));
+        }
+        for shard in &reply.shards {
+            let number = shard.shard;
+            if !shard.failed.is_empty() {
+                let why = &shard.failed;
+                node.down
+                    .get_or_insert(format!("shard {number}: its disk failed: {why}: replace it, or restart the node"));
+            }
+            if shard.full.is_some() {
+                node.down.get_or_insert(format!("shard {number} is full and refuses puts: trim logs or add capacity"));
+            }
+            if shard.losses > 0 {
+                let losses = shard.losses;
+                node.troubles.push(format!(
+                    "shard {number} knows of {losses} ranges of seqs that it lost: see `quarry log inspect`"
+                ));
+            }
+            if !shard.preparation_error.is_empty() {
+                let why = &shard.preparation_error;
+                node.troubles.push(format!("shard {number} cannot make chunk files: {why}"));
+            }
+            if !shard.retired.is_empty() {
+                let count = shard.retired.len();
+                node.troubles
+                    .push(format!("shard {number} has retired {count} identities: something it had stored is lost"));
+            }
+        }
+        node.seen = Some(NodeState {
+            zone: reply.zone.clone(),
+            node: reply.node.clone(),
+            version: reply.version.clone(),
+            uptime_us: reply.uptime_us,
+            shards: reply.shards.len(),
+            live_bytes: reply.shards.iter().map(|shard| shard.live_bytes).sum(),
+            capacity_bytes: reply.shards.iter().map(|shard| shard.capacity_bytes).sum(),
+        });
+        node
+    }
+}
+
+/// Asks every node at once. `controls` names their control planes, or is empty.
+pub(super) async fn ask(addresses: &[String], controls: &[String], cluster: &str) -> Vec<NodeSeen> {
+    join_all(addresses.iter().enumerate().map(|(i, address)| async move {
+        let control = controls.get(i).cloned().unwrap_or_else(|| control_of(address));
+        match status(&control).await {
+            Ok(reply) => NodeSeen::of_reply(address, &control, cluster, &reply),
+            Err(why) => {
+                let down = Some(format!("its control plane at {control} does not answer: {why}"));
+                NodeSeen { address: address.clone(), control, seen: None, down, troubles: Vec::new() }
+            }
+        }
+    }))
+    .await
+}
+
+/// Where a node's control plane is unless it was told otherwise.
+fn control_of(address: &str) -> String {
+    match address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<usize>().ok()?))) {
+        Some((host, port)) => format!("{host}:{}", port + SHARDS_MAX),
+        None => address.to_owned(),
+    }
+}
+
+async fn status(control: &str) -> Result<StatusReply, String> {
+    let asking = async {
+        let endpoint = Endpoint::from_shared(format!("http://{control}")).map_err(|why| why.to_string())?;
+        let channel = endpoint.connect().await.map_err(|why| root_cause(&why))?;
+        let reply = AdminClient::new(channel).status(StatusRequest {}).await;
+        reply.map(tonic::Response::into_inner).map_err(|why| why.message().to_owned())
+    };
+    timeout(ANSWER_WITHIN, asking).await.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_WITHIN:?}")))
+}
+
+/// The transport's own words are only "transport error".
+fn root_cause(why: &dyn std::error::Error) -> String {
+    let mut deepest = why;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quarry_node::control::proto::{Fullness, ShardStatus};
+
+    fn judged(shard: ShardStatus) -> NodeSeen {
+        let reply = StatusReply { cluster: "c".into(), zone: "z".into(), shards: vec![shard], ..Default::default() };
+        NodeSeen::of_reply("n:1", "n:65", "c", &reply)
+    }
+
+    #[test]
+    fn a_node_is_as_good_as_its_shards() {
+        assert_eq!(judged(ShardStatus::default()).state(), "UP");
+        assert_eq!(judged(ShardStatus { losses: 1, ..Default::default() }).state(), "TROUBLED");
+        assert_eq!(judged(ShardStatus { retired: vec!["d".into()], ..Default::default() }).state(), "TROUBLED");
+        assert_eq!(judged(ShardStatus { failed: "dead".into(), ..Default::default() }).state(), "DOWN");
+        assert_eq!(judged(ShardStatus { full: Some(Fullness::default()), ..Default::default() }).state(), "DOWN");
+        let other = StatusReply { cluster: "other".into(), ..Default::default() };
+        assert_eq!(NodeSeen::of_reply("n:1", "n:65", "c", &other).state(), "DOWN");
+    }
+
+    #[test]
+    fn the_control_plane_is_where_start_puts_it() {
+        assert_eq!(control_of("host:7000"), "host:7064");
+        assert_eq!(control_of("[::1]:7000"), "[::1]:7064");
+    }
+}
