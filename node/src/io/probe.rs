@@ -18,9 +18,83 @@ pub(super) async fn settle(data: &Path) -> Result<DmaFile, String> {
     Ok(file)
 }
 
-/// How much this executor read and wrote through its polling ring since the last call: must be nothing.
-pub(super) fn polled_operations() -> u64 {
+/// How often this executor read and wrote through its polling ring since the last call: must be never.
+#[cfg(test)]
+fn polled_operations() -> u64 {
     let stats = glommio::executor().io_stats();
     let ring = stats.poll_ring;
     ring.file_reads().0 + ring.file_writes().0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::disk::Disk;
+    use crate::io::prepare;
+    use glommio::LocalExecutorBuilder;
+    use quarry_protocol::ids::DiskId;
+    use std::collections::BTreeSet;
+
+    const DISK: DiskId = DiskId([1; 16]);
+    const FILE_BYTES: u64 = 1 << 20;
+
+    /// A data directory with one chunk file, on the disk that holds the target directory: a file system in memory has no
+    /// device to poll.
+    fn data() -> tempfile::TempDir {
+        let test = std::env::current_exe().expect("this test");
+        let below = test.parent().expect("it lies in a directory");
+        let data = tempfile::Builder::new().prefix("probe-").tempdir_in(below).expect("a directory");
+        std::fs::write(layout::superblock(data.path()), [7; 8192]).expect("written");
+        let shard = layout::shard_directory(data.path(), 0);
+        std::fs::create_dir(&shard).expect("created");
+        prepare::write_manifest(&shard, DISK, &BTreeSet::new()).expect("written");
+        prepare::create(&shard, 0, FILE_BYTES).expect("created");
+        prepare::fill(&shard, 0, 0, FILE_BYTES).expect("filled");
+        prepare::finish(&shard, DISK, 0).expect("finished");
+        data
+    }
+
+    /// Writes and reads a chunk file the way a shard does.
+    async fn use_disk(data: &Path) {
+        let disk = Disk::new(layout::shard_directory(data, 0));
+        for block in 0..8 {
+            let mut buffer = glommio::allocate_dma_buffer(4096);
+            buffer.as_bytes_mut().fill(block);
+            let written = disk.write(0, u64::from(block) * 4096, buffer).await;
+            assert_eq!(written, Ok(4096));
+        }
+        let read = disk.read(0, 4096 * 3 + 5, 10).await.expect("read");
+        assert_eq!(read.bytes(), [3; 10]);
+    }
+
+    #[test]
+    fn the_polling_ring_stays_unused() {
+        let data = data();
+        let executor = LocalExecutorBuilder::default().make().expect("an executor");
+        let polled = executor.run(async move {
+            let superblock = settle(data.path()).await.expect("settled");
+            polled_operations();
+            use_disk(data.path()).await;
+            drop(superblock);
+            polled_operations()
+        });
+        assert_eq!(polled, 0, "operations on the polling ring");
+    }
+
+    /// That the test above can fail: without the guard, an empty file opened first sends everything to the polling ring,
+    /// at least on devices that do not poll at all and so cannot say no to a read of nothing.
+    #[test]
+    fn without_the_guard_an_empty_file_is_believed() {
+        let data = data();
+        let executor = LocalExecutorBuilder::default().make().expect("an executor");
+        let pollable = executor.run(async move {
+            let empty = data.path().join("empty");
+            std::fs::write(&empty, []).expect("written");
+            let first = glommio::io::OpenOptions::new().read(true).dma_open(&empty).await.expect("opened");
+            let believed = format!("{first:?}").contains("pollable: Pollable");
+            drop(first);
+            believed
+        });
+        assert!(pollable, "glommio's probe has been mended: the guard may not be needed any more");
+    }
 }
