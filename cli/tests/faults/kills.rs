@@ -1,0 +1,56 @@
+//! Nodes that die.
+
+use crate::cluster::Cluster;
+use crate::ledger::{Ledger, open};
+use std::time::Duration;
+
+/// One node at a time, ten times over, while appends go on; nothing acknowledged is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_node_killed_ten_times_during_appends() {
+    let mut cluster = Cluster::start(3);
+    let store = cluster.store().await;
+    let mut ledger = Ledger::default();
+    for round in 0..10 {
+        // A fresh writer a round: its segment is on all three nodes again, also on the one that was left behind.
+        let writer = open(&*store, "killed").await.writer;
+        let victim = round % 3;
+        let appends = async {
+            assert!(ledger.append(&writer, "steady", 600, 16).await, "appends go on at quorum");
+        };
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(5 + 13 * round as u64)).await;
+            tokio::task::block_in_place(|| cluster.nodes[victim].kill());
+        };
+        tokio::join!(appends, kill);
+        assert!(ledger.append(&writer, "short of one", 50, 4).await, "appends go on without node {victim}");
+        tokio::task::block_in_place(|| cluster.nodes[victim].start());
+    }
+    assert_eq!(ledger.len(), 6500);
+    ledger.check(&*store, "killed").await;
+    ledger.check(&*cluster.store().await, "killed").await;
+}
+
+/// All nodes at once, in the middle of appends, several times.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_nodes_killed_at_once() {
+    let mut cluster = Cluster::start(3);
+    let mut ledger = Ledger::default();
+    for round in 0..4 {
+        let store = cluster.store().await;
+        let writer = open(&*store, "all killed").await.writer;
+        assert!(ledger.append(&writer, "before", 100, 16).await);
+        let appends = async {
+            // These end with the kill, or when the deadline of the last ones passes with the runtime.
+            let _ = tokio::time::timeout(Duration::from_millis(400), ledger.append(&writer, "cut", 100_000, 64)).await;
+        };
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(60 + 20 * round)).await;
+            tokio::task::block_in_place(|| cluster.nodes.iter_mut().for_each(crate::cluster::Node::kill));
+        };
+        tokio::join!(appends, kill);
+        tokio::task::block_in_place(|| cluster.nodes.iter_mut().for_each(crate::cluster::Node::start));
+        let store = cluster.store().await;
+        drop(open(&*store, "all killed").await);
+        ledger.check(&*store, "all killed").await;
+    }
+}

@@ -1,0 +1,14 @@
+//! Faults injected into real node processes on real disks: kills, pauses, wipes, races. A ledger with its own record of
+//! every acknowledgement decides (pitfalls 16, 20, 20c, 33; P1, P3, P7, P9, P14).
+//!
+//! `SIGKILL` proves nothing about durability, since the kernel's caches survive it; that is what the crash images in
+//! `quarry-node` are for. What is proven here is that the parts work together.
+
+mod cluster;
+mod conformance;
+mod full;
+mod kills;
+mod ledger;
+mod rot;
+mod takeover;
+mod wiped;
