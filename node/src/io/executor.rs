@@ -24,8 +24,10 @@ use tokio::sync::watch;
 /// Memory registered with the kernel for disk buffers, in bytes: one turn's writes and reads. What does not fit comes
 /// from the allocator.
 const REGISTERED_BYTES: usize = 16 << 20;
-/// How long tasks may run before what they submitted goes to the kernel.
-const SUBMIT_WITHIN: Duration = Duration::from_micros(100);
+/// glommio's preemption timer, so long that it never rings. If it rings before the first task of a turn has run, glommio
+/// 0.9.0 takes the turn for idle and sleeps although tasks are ready; with nothing else to wake it, for ever. Tasks here
+/// pause by themselves instead; see [`super::receive`].
+const PREEMPT_NEVER: Duration = Duration::from_secs(3600);
 
 /// What a shard's thread starts from.
 pub(crate) struct ShardStart {
@@ -122,7 +124,7 @@ fn run(
     let mut builder = LocalExecutorBuilder::new(placement)
         .name(&format!("shard-{:02}", start.shard))
         .io_memory(REGISTERED_BYTES)
-        .preempt_timer(SUBMIT_WITHIN);
+        .preempt_timer(PREEMPT_NEVER);
     if !start.spin.is_zero() {
         builder = builder.spin_before_park(start.spin);
     }

@@ -3,6 +3,7 @@
 use super::connection::Connection;
 use super::slots::{Buffer, Slots};
 use super::world::{Event, World};
+use glommio::timer::sleep;
 use quarry_protocol::chunk::{ChunkError, ChunkHeader};
 use quarry_protocol::frame::{FrameError, FrameHeader, FrameKind};
 use quarry_protocol::limits::{CHUNK_HEADER_BYTES, FRAME_HEADER_BYTES};
@@ -11,9 +12,13 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 /// Bytes received in one go before other tasks, the shard's loop among them, get their turn.
 const TURN_BYTES: usize = 256 << 10;
+/// How long a connection pauses then. What tasks submit goes to the kernel only once none of them is ready, so going to the
+/// end of their queue would not be enough.
+const TURN_PAUSE: Duration = Duration::from_micros(20);
 
 /// Why a connection stops receiving.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +92,7 @@ impl<'a> Receiver<'a> {
             }
             if self.turn_bytes >= TURN_BYTES {
                 self.turn_bytes = 0;
-                let_others_run().await;
+                sleep(TURN_PAUSE).await;
             }
         }
     }
@@ -205,18 +210,4 @@ async fn reserve<'a>(world: &'a World, connection: &'a Connection, body_bytes: u
     })
     .await;
     reserved
-}
-
-/// Goes to the end of the queue once.
-async fn let_others_run() {
-    let mut went = false;
-    poll_fn(|cx| {
-        if went {
-            return Poll::Ready(());
-        }
-        went = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
