@@ -26,9 +26,12 @@ async fn a_frame_of_the_connection_before_is_dropped() {
         let (generation, id) = shared.state().put(&header, Instant::now()).unwrap();
         (generation, Frame::put(id, DISK, &header, payload))
     };
-    shared.went_up(&socket(&node).await);
+    let first = socket(&node).await;
+    shared.went_up(&first);
     let (generation, frame) = put(0);
     shared.went_down("it broke");
+    assert_eq!(Arc::strong_count(&first), 1, "a link that is down keeps its socket and its queue");
+    drop(first);
     let second = socket(&node).await;
     shared.went_up(&second);
     shared.push(generation, frame);
