@@ -67,9 +67,10 @@ fn shard_text(report: &VerifyReport, number: usize) -> Vec<String> {
         [file.number.to_string(), used_as, batches, chunks, live, bytes, problems]
     });
     blocks.push(table(["FILE", "USE", "BATCHES", "CHUNKS", "LIVE", "LIVE BYTES", "PROBLEMS"], files));
-    let problems = shard.files.iter().flat_map(|file| {
-        file.problems.iter().map(move |problem| format!("file {}: {problem}", file.number))
-    });
+    let problems = shard
+        .files
+        .iter()
+        .flat_map(|file| file.problems.iter().map(move |problem| format!("file {}: {problem}", file.number)));
     let problems: Vec<_> = problems.collect();
     if !problems.is_empty() {
         blocks.push(problems.join("\n"));

@@ -39,7 +39,7 @@ struct Scripted {
 }
 
 impl Scripted {
-    fn failed(&self) -> RegisterError {
+    fn failed() -> RegisterError {
         RegisterError::Failed { register: "scripted".to_owned(), why: "it was told to fail".to_owned() }
     }
 }
@@ -53,7 +53,7 @@ impl Register for Scripted {
             *left = left.saturating_sub(1);
             fail
         };
-        if fail { Err(self.failed()) } else { self.inner.read(name).await }
+        if fail { Err(Self::failed()) } else { self.inner.read(name).await }
     }
 
     async fn compare_and_swap(&self, expected: Option<&Version>, record: &LogRecord) -> Result<Version, SwapError> {
@@ -67,12 +67,12 @@ impl Register for Scripted {
             }
             Swap::NotDoneUnsaid => Err(SwapError::Ambiguous { why }),
             Swap::Conflicts => Err(SwapError::Conflict),
-            Swap::Fails => Err(SwapError::Failed(self.failed())),
+            Swap::Fails => Err(SwapError::Failed(Self::failed())),
         }
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, RegisterError> {
-        if *self.reads_fail.lock().unwrap() > 0 { Err(self.failed()) } else { self.inner.list(prefix).await }
+        if *self.reads_fail.lock().unwrap() > 0 { Err(Self::failed()) } else { self.inner.list(prefix).await }
     }
 }
 

@@ -105,6 +105,9 @@ mod tests {
         let views = [(0, view(14, &[])), (1, view(10, &[]))];
         assert_eq!(committed_tail(&segment(SegmentEnd::Boundary { at: ChunkSeq(12) }), ChunkSeq(0), &views).0, 12);
         let digest = crate::digest::Digest::default();
-        assert_eq!(committed_tail(&segment(SegmentEnd::Sealed { at: ChunkSeq(11), digest }), ChunkSeq(0), &views).0, 11);
+        assert_eq!(
+            committed_tail(&segment(SegmentEnd::Sealed { at: ChunkSeq(11), digest }), ChunkSeq(0), &views).0,
+            11
+        );
     }
 }

@@ -54,3 +54,20 @@ async fn all_nodes_killed_at_once() {
         ledger.check(&*store, "all killed").await;
     }
 }
+
+/// A client that has never met the dead node makes a new log all the same: on fewer replicas, with the same ack quorum.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_log_does_not_wait_for_a_dead_node() {
+    let mut cluster = Cluster::start(3);
+    cluster.nodes[1].kill();
+    let store = cluster.store().await;
+    let mut ledger = Ledger::default();
+    let opened = open(&*store, "made short of one").await;
+    assert_eq!(opened.report.replicas.len(), 2, "{:?}", opened.report.replicas);
+    assert!(ledger.append(&opened.writer, "two copies", 50, 4).await);
+    cluster.nodes[1].start();
+    let opened = open(&*cluster.store().await, "made short of one").await;
+    assert_eq!(opened.report.replicas.len(), 3, "the next open finds all of them: {:?}", opened.report.replicas);
+    assert!(ledger.append(&opened.writer, "three copies", 50, 4).await);
+    ledger.check(&*store, "made short of one").await;
+}

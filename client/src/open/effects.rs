@@ -53,10 +53,21 @@ pub(super) async fn place(
     parts: &Parts,
     request: RequestNo,
     log: LogId,
-    replicas: usize,
+    (replicas, replicas_min): (usize, usize),
     known: Vec<ReplicaRef>,
 ) -> RecoveryEvent {
-    let result = match timeout(PLACE_TIMEOUT, parts.cluster.place(log, replicas, &known)).await {
+    let placed = async {
+        match parts.cluster.place(log, replicas, &known).await {
+            // A node is away and nothing is known of its disk: a new log does not wait for it, as long as an ack quorum
+            // finds a place. With every node there, too few zones are a mistake to be told of.
+            Err(error) if !error.missing.is_empty() && error.zones.len() >= replicas_min => {
+                tracing::warn!(%log, "placed on {} replicas instead of {replicas}: {error}", error.zones.len());
+                parts.cluster.place(log, error.zones.len(), &known).await
+            }
+            placed => placed,
+        }
+    };
+    let result = match timeout(PLACE_TIMEOUT, placed).await {
         Ok(Ok(placement)) => Ok(placement.replicas),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {PLACE_TIMEOUT:?}")),

@@ -68,8 +68,14 @@ impl Running<'_> {
                     self.copies.attach(self.parts.cluster.as_ref(), log, segment, &replicas);
                 }
                 RecoveryEffect::Copy { replica, header, payload, .. } => self.copies.put(replica, header, payload),
-                RecoveryEffect::Place { request, log, replicas, known } => {
-                    self.under_way.push(Box::pin(effects::place(self.parts, request, log, replicas, known)));
+                RecoveryEffect::Place { request, log, replicas, replicas_min, known } => {
+                    self.under_way.push(Box::pin(effects::place(
+                        self.parts,
+                        request,
+                        log,
+                        (replicas, replicas_min),
+                        known,
+                    )));
                 }
                 RecoveryEffect::ReadRecord { request, name } => {
                     self.under_way.push(Box::pin(effects::read_record(self.parts, request, name)));

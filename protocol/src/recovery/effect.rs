@@ -38,8 +38,10 @@ pub enum RecoveryEffect {
         request: RequestNo,
         /// The log.
         log: LogId,
-        /// How many.
+        /// How many are wanted.
         replicas: usize,
+        /// How many will do while nodes are away.
+        replicas_min: usize,
         /// The replicas of the log's newest segment: they may fill up zones in which no other answers.
         known: Vec<ReplicaRef>,
     },

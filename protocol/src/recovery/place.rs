@@ -5,6 +5,7 @@ use super::backoff::Backoff;
 use super::config::Purpose;
 use super::effect::RecoveryEffect;
 use super::event::RequestNo;
+use crate::quorum::Quorum;
 use crate::record::ReplicaRef;
 use crate::time::Micros;
 use alloc::string::String;
@@ -34,7 +35,7 @@ impl Placing {
 impl Recovery {
     /// Asks for replicas, unless they are known or asked for.
     pub(super) fn ask_place(&mut self, now: Micros) {
-        let Purpose::Write { replicas, .. } = self.config.purpose else { return };
+        let Purpose::Write { replicas, ack_quorum, .. } = self.config.purpose else { return };
         let placing = &mut self.placing;
         if placing.replicas.is_some() || placing.request.is_some() || placing.retry_at.is_some_and(|at| now < at) {
             return;
@@ -44,7 +45,13 @@ impl Recovery {
         self.placing.request = Some(request);
         let record = &self.claimed.as_ref().expect("placed after the claim").record;
         let known = record.segments.last().map(|segment| segment.replicas.clone()).unwrap_or_default();
-        self.effects.push_back(RecoveryEffect::Place { request, log: record.log, replicas, known });
+        self.effects.push_back(RecoveryEffect::Place {
+            request,
+            log: record.log,
+            replicas,
+            replicas_min: ack_quorum,
+            known,
+        });
     }
 
     pub(super) fn placed(&mut self, now: Micros, request: RequestNo, result: Result<Vec<ReplicaRef>, String>) {
@@ -52,11 +59,22 @@ impl Recovery {
             return;
         }
         self.placing.request = None;
-        let wanted = self.quorum.map_or(0, crate::quorum::Quorum::replicas);
+        let Purpose::Write { replicas: wanted, ack_quorum, .. } = self.config.purpose else { return };
         match result {
-            Ok(replicas) if replicas.len() == wanted => self.placing.replicas = Some(replicas),
+            // Fewer than wanted is a segment with less redundancy, not with less durability: what is acknowledged is on as
+            // many replicas as ever. The next open, or rotation, finds more.
+            Ok(replicas) if (ack_quorum..=wanted).contains(&replicas.len()) => {
+                let quorum = Quorum::new(replicas.len(), ack_quorum);
+                self.quorum =
+                    Some(quorum.expect("an ack quorum that was valid for more replicas and is not above these"));
+                self.placing.replicas = Some(replicas);
+            }
             Ok(replicas) => {
-                self.place_failed(now, alloc::format!("{} replicas found of {wanted} wanted", replicas.len()));
+                let found = replicas.len();
+                self.place_failed(
+                    now,
+                    alloc::format!("{found} replicas found of {wanted} wanted, at least {ack_quorum} are needed"),
+                );
             }
             Err(why) => self.place_failed(now, why),
         }

@@ -1,0 +1,9 @@
+//! The bytes: golden vectors, which were computed by another program from the layouts in the README, and what becomes of
+//! damaged, truncated and random ones.
+
+mod batch;
+mod chunk;
+mod frame;
+mod message;
+mod record;
+mod samples;
