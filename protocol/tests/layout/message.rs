@@ -1,6 +1,6 @@
 //! Requests and replies: golden bytes, round trips, bounds, and what is not one.
 
-use crate::samples::{SEGMENT, disk, hex, log};
+use crate::samples::{SEGMENT, digits, disk, hex, log};
 use proptest::prelude::*;
 use quarry_protocol::frame::{FrameHeader, FrameKind};
 use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
@@ -169,12 +169,12 @@ proptest! {
 fn golden() {
     for (request, golden) in golden_requests() {
         let body = request.encode();
-        assert_eq!(body, hex(golden), "{request:?}: {}", body.iter().map(|b| format!("{b:02x}")).collect::<String>());
+        assert_eq!(body, hex(golden), "{request:?}: {}", digits(&body));
         assert_eq!(Request::decode(&body), Ok(request));
     }
     for (reply, golden) in golden_replies() {
         let body = reply.encode();
-        assert_eq!(body, hex(golden), "{reply:?}: {}", body.iter().map(|b| format!("{b:02x}")).collect::<String>());
+        assert_eq!(body, hex(golden), "{reply:?}: {}", digits(&body));
         assert_eq!(Reply::decode(&body), Ok(reply));
     }
 }
@@ -202,9 +202,21 @@ fn golden_requests() -> Vec<(Request, &'static str)> {
             "08070605040302011413121103101112131415161718191a1b1c1d1e1fe3ffffff010000000000000000000000000000 \
              0000000000000000000000000000000000",
         ),
-        (Request::Read { log, segment, from: ChunkSeq(3), chunks_max: 7, bytes_max: 4096 }, ""),
-        (Request::Trim { log, word: epoch, floor: ChunkSeq(3) }, ""),
-        (Request::Delete { log, epoch }, ""),
+        (
+            Request::Read { log, segment, from: ChunkSeq(3), chunks_max: 7, bytes_max: 4096 },
+            "04101112131415161718191a1b1c1d1e1f08070605040302011413121103000000000000000700000000100000000000 \
+             0000000000",
+        ),
+        (
+            Request::Trim { log, word: epoch, floor: ChunkSeq(3) },
+            "05101112131415161718191a1b1c1d1e1f09000000000000000300000000000000000000000000000000000000000000 \
+             0000000000",
+        ),
+        (
+            Request::Delete { log, epoch },
+            "06101112131415161718191a1b1c1d1e1f09000000000000000000000000000000000000000000000000000000000000 \
+             0000000000",
+        ),
     ]
 }
 
@@ -213,14 +225,35 @@ fn golden_replies() -> Vec<(Reply, &'static str)> {
     let view = SegmentView { segment: SEGMENT, watermark: ChunkSeq(3), newest: Some(ChunkSeq(7)), runs: vec![run] };
     let (fence, floor, segments) = (Epoch(9), ChunkSeq(2), vec![view]);
     vec![
-        (Reply::Fenced { fence, floor, segments: segments.clone() }, ""),
-        (Reply::Frozen { runs: vec![run] }, ""),
-        (Reply::Inspected { fence, floor, segments }, ""),
-        (Reply::ReadEnd { next: ChunkSeq(8), answer: Answer::Never }, ""),
-        (Reply::Trimmed { floor }, ""),
-        (Reply::Deleted, ""),
-        (Reply::Refused(Refusal::Fenced { by: fence }), ""),
-        (Reply::Refused(Refusal::WrongDisk { named: disk(), here: DiskId([1; 16]) }), ""),
+        (
+            Reply::Fenced { fence, floor, segments: segments.clone() },
+            "03000000000000000800000000000000030807060504030201141312110300000000000000010700000000000000d2ff \
+             ffff010000000109000000000000000200000000000000caffffff0100000000000000000000000000",
+        ),
+        (
+            Reply::Frozen { runs: vec![run] },
+            "030000000000000008000000000000000302eeffffff0100000000000000000000000000000000000000000000000000 \
+             00000000",
+        ),
+        (
+            Reply::Inspected { fence, floor, segments },
+            "03000000000000000800000000000000030807060504030201141312110300000000000000010700000000000000d2ff \
+             ffff010000000309000000000000000200000000000000caffffff0100000000000000000000000000",
+        ),
+        (
+            Reply::ReadEnd { next: ChunkSeq(8), answer: Answer::Never },
+            "0408000000000000000100000000000000000000000000000000000000000000000000",
+        ),
+        (Reply::Trimmed { floor }, "0502000000000000000000000000000000000000000000000000000000000000000000"),
+        (Reply::Deleted, "0600000000000000000000000000000000000000000000000000000000000000000000"),
+        (
+            Reply::Refused(Refusal::Fenced { by: fence }),
+            "0700090000000000000000000000000000000000000000000000000000000000000000",
+        ),
+        (
+            Reply::Refused(Refusal::WrongDisk { named: disk(), here: DiskId([1; 16]) }),
+            "0701a0a1a2a3a4a5a6a7a8a9aaabacadaeaf0101010101010101010101010101010100",
+        ),
     ]
 }
 
