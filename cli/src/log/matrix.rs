@@ -70,7 +70,10 @@ mod tests {
     use quarry_protocol::message::{Run, SegmentView};
     use quarry_protocol::record::{ReplicaRef, Segment, SegmentEnd, Window};
 
-    fn replica(number: u8, answer: Result<(u64, &[(u64, u64, Answer)]), &str>) -> ReplicaInspection {
+    /// A floor, and runs.
+    type Said<'a> = (u64, &'a [(u64, u64, Answer)]);
+
+    fn replica(number: u8, answer: Result<Said<'_>, &str>) -> ReplicaInspection {
         let address = format!("127.0.0.1:700{number}");
         let replica = ReplicaRef { disk: DiskId([number; 16]), address, zone: format!("z{number}") };
         let answer = answer.map_err(str::to_owned).map(|(floor, runs)| {

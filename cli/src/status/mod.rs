@@ -13,6 +13,7 @@ use logs::LogsSeen;
 use nodes::NodeSeen;
 use quarry_client::store_url::{StorePlace, StoreUrl};
 use serde_json::json;
+use std::fmt::Write as _;
 use verdict::{Judgement, Verdict};
 
 pub(crate) async fn run(args: &StatusArgs, store: Option<String>, output: Output) -> Result<Health, Failure> {
@@ -53,7 +54,7 @@ fn text(judgement: &Judgement, nodes: &[NodeSeen], logs: &LogsSeen) -> String {
     };
     let mut text = format!("{}: {lose}\n", judgement.verdict);
     for reason in &judgement.reasons {
-        text.push_str(&format!("- {reason}\n"));
+        let _ = writeln!(text, "- {reason}");
     }
     let rows = nodes.iter().map(|node| {
         let seen = node.seen.as_ref();
@@ -70,6 +71,6 @@ fn text(judgement: &Judgement, nodes: &[NodeSeen], logs: &LogsSeen) -> String {
     });
     text.push('\n');
     text.push_str(&table(["NODE", "ZONE", "STATE", "SHARDS", "LIVE", "CAPACITY", "UP"], rows));
-    text.push_str(&format!("\n\nlogs: {}, asked about: {}", logs.count, logs.asked));
+    let _ = write!(text, "\n\nlogs: {}, asked about: {}", logs.count, logs.asked);
     text
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How long an open is tried again while nodes come and go.
-const OPEN_PATIENCE: Duration = Duration::from_secs(60);
+const OPEN_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Every acknowledged chunk, by seq.
 #[derive(Default)]

@@ -80,7 +80,7 @@ async fn a_paused_writer_wakes_after_a_takeover() {
         .spawn()
         .expect("quarry runs");
     let mut input = child.stdin.take().expect("a pipe");
-    input.write_all(&[7; 4096 * 8]).expect("the writer reads");
+    input.write_all(&vec![7; 4096 * 8]).expect("the writer reads");
     while !store.tail("slept").await.is_ok_and(|tail| tail.tail >= ChunkSeq(8)) {
         assert!(child.try_wait().expect("a child can be waited for").is_none(), "the writer ended early");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -91,7 +91,7 @@ async fn a_paused_writer_wakes_after_a_takeover() {
     let receipt = opened.writer.append("mine now".into()).await.expect("room").await.expect("committed");
     assert_eq!(receipt.seq, opened.report.next_seq);
     signal(child.id(), "CONT");
-    let _ = input.write_all(&[8; 4096 * 64]);
+    let _ = input.write_all(&vec![8; 4096 * 64]);
     drop(input);
 
     let done = child.wait_with_output().expect("the writer ends");

@@ -27,7 +27,7 @@ const REGISTERED_BYTES: usize = 16 << 20;
 /// glommio's preemption timer, so long that it never rings. If it rings before the first task of a turn has run, glommio
 /// 0.9.0 takes the turn for idle and sleeps although tasks are ready; with nothing else to wake it, for ever. Tasks here
 /// pause by themselves instead; see [`super::receive`].
-const PREEMPT_NEVER: Duration = Duration::from_secs(3600);
+const PREEMPT_NEVER: Duration = Duration::from_hours(1);
 
 /// What a shard's thread starts from.
 pub(crate) struct ShardStart {

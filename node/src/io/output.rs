@@ -61,7 +61,7 @@ impl Output {
         self.bytes += frames.len() as u64;
         match self.pieces.back_mut() {
             Some(Piece::Frames(last)) if last.len() + frames.len() <= JOINED_BYTES_MAX => {
-                last.extend_from_slice(frames)
+                last.extend_from_slice(frames);
             }
             _ => self.pieces.push_back(Piece::Frames(frames.to_vec())),
         }

@@ -114,11 +114,11 @@ impl Shard {
                 self.request(Asker { connection, request_id, disk }, request);
             }
             ShardEvent::Written { number, result } => {
-                self.store.handle(self.now, StoreEvent::Written { number, result })
+                self.store.handle(self.now, StoreEvent::Written { number, result });
             }
             ShardEvent::Prepared { file, result } => self.store.handle(self.now, StoreEvent::Prepared { file, result }),
             ShardEvent::CopyRead { token, result } => {
-                self.store.handle(self.now, StoreEvent::CopyRead { token, result })
+                self.store.handle(self.now, StoreEvent::CopyRead { token, result });
             }
             ShardEvent::ReadDone { token, sent, outcome } => self.read_done(token, sent, outcome),
             ShardEvent::Tick => {

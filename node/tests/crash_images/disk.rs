@@ -143,7 +143,7 @@ impl Disk {
         loop {
             match replay.poll_effect() {
                 Some(ReplayEffect::Read { token, file, position, bytes }) => {
-                    reads.push_back((token, file, position, bytes))
+                    reads.push_back((token, file, position, bytes));
                 }
                 Some(ReplayEffect::Sync { file }) => replay.handle(ReplayEvent::Synced { file, result: Ok(()) }),
                 Some(ReplayEffect::Done(replayed)) => return Ok(*replayed),

@@ -67,7 +67,7 @@ fn live(seed: u64, crashes: u64, steps: u64, large: bool) {
     let mut world = World::formatted();
     let mut writers = [Writer { epoch: 1, ..Writer::default() }; LOGS as usize + 1];
     for crash in 0..crashes {
-        for _ in 0..1 + numbers.below(steps) {
+        for _ in 0..=numbers.below(steps) {
             step(&mut world, &mut writers, &mut numbers, large);
         }
         if numbers.percent(10) {

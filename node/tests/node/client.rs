@@ -11,14 +11,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Long enough for any answer of a busy machine; a test that waits for it has failed already.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a node sent.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Stored(u64),
     Reply(u64, Reply),
-    Chunk(u64, ChunkHeader, Vec<u8>),
+    Chunk(ChunkHeader, Vec<u8>),
 }
 
 /// One connection.
@@ -148,7 +148,7 @@ impl Client {
         let mut got = Vec::new();
         loop {
             match self.answer() {
-                Answer::Chunk(_, header, payload) => got.push((header, payload)),
+                Answer::Chunk(header, payload) => got.push((header, payload)),
                 Answer::Reply(_, end) => return (got, end),
                 Answer::Stored(id) => panic!("a read was answered with stored {id}"),
             }
@@ -185,7 +185,7 @@ impl Client {
                 let header = ChunkHeader::decode(&body).expect("a chunk");
                 let payload = body.split_off(quarry_protocol::limits::CHUNK_HEADER_BYTES);
                 header.verify_payload(&payload).expect("a sound chunk");
-                Answer::Chunk(frame.request_id, header, payload)
+                Answer::Chunk(header, payload)
             }
             kind => panic!("nodes do not send {kind:?} frames"),
         })

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 pub(crate) const CLUSTER: &str = "oak";
 pub(crate) const FILE_BYTES: u64 = 16 << 20;
 
-/// A directory on the disk that holds the target directory: a file system in memory would hide what O_DIRECT does.
+/// A directory on the disk that holds the target directory: a file system in memory would hide what `O_DIRECT` does.
 pub(crate) fn directory() -> TempDir {
     tempfile::Builder::new().prefix("node-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory")
 }

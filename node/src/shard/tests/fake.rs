@@ -175,7 +175,7 @@ impl Fake {
                 self.slots.remove(&slot).expect("a slot is released once");
             }
             ShardEffect::Write { number, file, position, parts, bytes } => {
-                self.write(number, file, position, &parts, bytes)
+                self.write(number, file, position, &parts, bytes);
             }
             ShardEffect::Create { file, .. } | ShardEffect::Fill { file, .. } | ShardEffect::SyncFile { file } => {
                 self.handle(ShardEvent::Prepared { file, result: Ok(()) });
@@ -186,7 +186,7 @@ impl Fake {
                 self.reading.push_back(Reading { token, connection, request_id, chunks });
             }
             ShardEffect::ReadForCopy { token, file, position, bytes } => {
-                let bytes = self.bytes(file, u64::from(position), bytes as usize);
+                let bytes = self.bytes(file, position, bytes as usize);
                 self.handle(ShardEvent::CopyRead { token, result: Ok(&bytes) });
             }
             ShardEffect::Close { connection, .. } => {

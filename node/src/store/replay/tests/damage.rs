@@ -110,11 +110,17 @@ fn redundant_structures_may_rot_one_at_a_time() {
         let mut good = Image::formatted();
         good.part_records = part_records;
         good.open(1);
-        (0..9).for_each(|seq| drop(good.chunk(1, seq, 5000)));
+        for seq in 0..9 {
+            good.chunk(1, seq, 5000);
+        }
         good.close().open(2);
-        (9..18).for_each(|seq| drop(good.chunk(1, seq, 100)));
+        for seq in 9..18 {
+            good.chunk(1, seq, 100);
+        }
         good.close().open(3);
-        (18..27).for_each(|seq| drop(good.chunk(1, seq, 100)));
+        for seq in 18..27 {
+            good.chunk(1, seq, 100);
+        }
         good.mark();
         for written in good.batches.clone().iter().filter(|written| written.header.kind != BatchKind::Data) {
             for at in [written.position + 52, written.position + 140, padding_at(&written.header)] {

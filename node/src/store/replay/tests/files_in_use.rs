@@ -99,7 +99,9 @@ fn the_newest_file_is_found_without_its_head() {
         let replayed = replay(&image);
         image.part_records = part_records;
         image.restart(&replayed, 0);
-        (60..70).for_each(|seq| drop(image.chunk(1, seq, 100)));
+        for seq in 60..70 {
+            image.chunk(1, seq, 100);
+        }
         let head = image.batches.iter().rfind(|written| written.file == 0 && written.position == 0).unwrap().header;
         // File 0 was used before, so its head is stale rather than empty.
         for stale in [false, true] {

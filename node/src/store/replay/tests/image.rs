@@ -339,7 +339,7 @@ impl Reader {
             while let Some(effect) = replay.poll_effect() {
                 match effect {
                     ReplayEffect::Read { token, file, position, bytes } => {
-                        reads.push_back((token, file, position, bytes))
+                        reads.push_back((token, file, position, bytes));
                     }
                     ReplayEffect::Sync { file } => {
                         self.synced.insert(file);

@@ -52,12 +52,18 @@ fn padding_at(header: &BatchHeader) -> u64 {
 fn three_files() -> Image {
     let mut image = Image::formatted();
     image.open(1);
-    (0..20).for_each(|seq| drop(image.chunk(1, seq, 5000)));
+    for seq in 0..20 {
+        image.chunk(1, seq, 5000);
+    }
     image.close().open(2);
-    (20..40).for_each(|seq| drop(image.chunk(1, seq, 100)));
+    for seq in 20..40 {
+        image.chunk(1, seq, 100);
+    }
     let replayed = image::replay(&image);
     image.restart(&replayed, 3);
-    (40..60).for_each(|seq| drop(image.chunk(1, seq, 5000)));
+    for seq in 40..60 {
+        image.chunk(1, seq, 5000);
+    }
     image.mark();
     image
 }

@@ -57,9 +57,13 @@ fn a_failed_sync_ends_the_replay() {
 fn a_torn_end_is_never() {
     let mut image = Image::formatted();
     image.open(1);
-    (0..5).for_each(|seq| drop(image.chunk(1, seq, 9000)));
+    for seq in 0..5 {
+        image.chunk(1, seq, 9000);
+    }
     image.lag = 4;
-    (5..8).for_each(|seq| drop(image.chunk(1, seq, 9000)));
+    for seq in 5..8 {
+        image.chunk(1, seq, 9000);
+    }
     let marked = image.batches.last().unwrap().header.confirmed;
     for torn in marked + 1..image.next {
         let written = image.batch_at(torn);
@@ -117,7 +121,9 @@ fn a_batch_beyond_a_gap_never_comes_back() {
 fn a_snapshot_beyond_a_gap_gives_way() {
     let mut image = Image::formatted();
     image.open(1);
-    (0..4).for_each(|seq| drop(image.chunk(1, seq, 100)));
+    for seq in 0..4 {
+        image.chunk(1, seq, 100);
+    }
     image.lag = 6;
     image.chunk(1, 4, 100);
     let torn = image.next;
@@ -138,7 +144,9 @@ fn a_snapshot_beyond_a_gap_gives_way() {
 fn stale_batches_of_a_recycled_file_do_not_count() {
     let mut image = Image::formatted();
     image.open(1);
-    (0..20).for_each(|seq| drop(image.chunk(1, seq, 100)));
+    for seq in 0..20 {
+        image.chunk(1, seq, 100);
+    }
     image.close();
     let floor = LogRecord { log: log(1), floor: ChunkSeq(20), ..LogRecord::default() };
     image.open(2).data(&[Put::Control(Record::Log(floor))]).close();
@@ -162,7 +170,9 @@ fn stale_batches_of_a_recycled_file_do_not_count() {
 fn control_entries_merge_by_maximum_and_chunks_pass_no_fence() {
     let mut image = Image::formatted();
     image.open(1);
-    (0..10).for_each(|seq| drop(image.chunk(1, seq, 100).chunk(2, seq, 100)));
+    for seq in 0..10 {
+        image.chunk(1, seq, 100).chunk(2, seq, 100);
+    }
     let control = |n: u8, fence, floor, deleted| {
         let word = Epoch(0);
         let record =
