@@ -254,15 +254,20 @@ async fn a_paused_replica_is_left_behind_and_rejoins() {
     panic!("replica 1 takes no more part after it went on: it holds {held} chunks");
 }
 
-/// A log that is away from most of its nodes is not made anew, and an open that may not make it does not.
+/// A new log is made as long as an ack quorum finds a place, with less redundancy; with fewer nodes it is not made.
 #[tokio::test]
 async fn a_new_log_needs_enough_live_zones() {
     let memory = MemoryStore::new();
     memory.kill(0);
+    let short = memory.store().open("short", impatient()).await.unwrap();
+    assert_eq!(short.report.replicas.len(), 2, "{:?}", short.report.replicas);
+    append_numbers(&short.writer, 0..1).await;
+    memory.kill(1);
     let error = memory.store().open(LOG, impatient()).await.unwrap_err();
     assert!(matches!(error, OpenError::NoPlace { .. }) && error.may_retry(), "{error:?}");
     assert!(error.to_string().contains("memory-a"), "{error}");
     memory.restart(0);
+    memory.restart(1);
     let opened = memory.store().open(LOG, OpenOptions::with_create(CreateMode::IfMissing)).await.unwrap();
     append_numbers(&opened.writer, 0..1).await;
 }

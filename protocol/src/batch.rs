@@ -11,7 +11,7 @@
 //! A data batch's entries follow each other without gaps: a chunk is its header and payload exactly as received, a
 //! control entry is 96 bytes around one [`crate::snapshot::Record`]. Snapshot, index and footer batches carry bare
 //! 64-byte records. After `used` bytes (counted from the batch's first) zeros fill the last block.
-//! `heads crc` covers every chunk header and control entry in order, or all records.
+//! `heads crc` covers every chunk header and control entry in order, each without its own checksum, or all records.
 //! `confirmed` is the last batch number that was confirmed when this one was written: the *mark*.
 //! Numbers are dense per shard, across files, from 1.
 
@@ -64,7 +64,7 @@ pub struct BatchHeader {
     pub entries: u32,
     /// Bytes from the batch's first to the end of its last entry, before padding.
     pub used: u32,
-    /// crc32c of every chunk header and control entry, or of all records.
+    /// Of every chunk header and control entry (see [`heads_crc`]), or the crc32c of all records.
     pub heads_crc: u32,
     /// Of a snapshot or index: which part this is, from 0.
     pub part: u32,
@@ -243,7 +243,7 @@ impl BatchHeader {
                 return Err(BatchError::Bounds { entries: self.entries, used: self.used });
             }
             let head = &bytes[at as usize..end];
-            crc = crc32c::crc32c_append(crc, head);
+            crc = heads_crc(crc, head);
             let decoded = decode_entry(head).map_err(|why| BatchError::Entry { at, why })?;
             entry(at, decoded);
             at += match decoded {
@@ -287,6 +287,17 @@ impl BatchHeader {
             Err(BatchError::HeadsChecksum { stored: self.heads_crc, computed })
         }
     }
+}
+
+/// `heads crc` of a data batch through one more chunk header or control entry; 0 before the first.
+///
+/// The head's own checksum is left out: a crc32c over bytes and their crc32c is the same whatever the bytes are.
+///
+/// # Panics
+/// If `head` is shorter than a chunk header.
+#[must_use]
+pub fn heads_crc(crc: u32, head: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc, &head[..CHUNK_HEADER_BYTES - size_of::<u32>()])
 }
 
 /// A control entry as it is stored in a data batch.

@@ -25,8 +25,9 @@ fn plan(dir: &Path, start: &str) -> LocalClusterPlan {
     }
 }
 
-const SERVES: &str =
-    r#"echo '{"event":"ready","advertise":"127.0.0.1:7001","control":"127.0.0.1:7002"}'; exec sleep 1000"#;
+/// Each node at an address of its own.
+const SERVES: &str = r#"case "$*" in *node-2*) a=7003 c=7004;; *) a=7001 c=7002;; esac
+echo '{"event":"ready","advertise":"127.0.0.1:'$a'","control":"127.0.0.1:'$c'"}'; exec sleep 1000"#;
 
 /// One test at a time: a script that is being written while another test forks cannot be executed (ETXTBSY).
 static ALONE: Mutex<()> = Mutex::new(());
@@ -42,12 +43,12 @@ fn nodes_are_started_killed_restarted_and_named_in_the_url() {
     run(async {
         let mut cluster = LocalCluster::start(plan(dir.path(), SERVES)).await.expect("starts");
         let url = cluster.url();
-        assert!(url.starts_with("quarry://127.0.0.1:7001,127.0.0.1:7001/test?register=dir:/"), "{url}");
+        assert!(url.starts_with("quarry://127.0.0.1:7001,127.0.0.1:7003/test?register=dir:/"), "{url}");
         let parsed = StoreUrl::parse(&url).expect("parses");
         assert_eq!(parsed.quorum.replicas(), 2, "as many as there are nodes: {url}");
         let StorePlace::Nodes { register, .. } = parsed.place else { panic!("{url}") };
         assert!(register.ends_with("a cluster/register"), "{url}");
-        assert_eq!(cluster.nodes()[1].control(), Some("127.0.0.1:7002"));
+        assert_eq!(cluster.nodes()[1].control(), Some("127.0.0.1:7004"));
         let before = cluster.nodes()[0].process_id().expect("runs");
         assert!(!cluster.kill(0).await.expect("is killed").success());
         assert_eq!(cluster.nodes()[0].process_id(), None);

@@ -1,7 +1,7 @@
 //! Gathers a batch: its header, then entries without gaps, as pieces of memory and slots (D3: what is sent is stored).
 
 use super::event::Part;
-use quarry_protocol::batch::{BatchHeader, encode_control, padded};
+use quarry_protocol::batch::{BatchHeader, encode_control, heads_crc, padded};
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::limits::{BATCH_HEADER_BYTES, RECORD_BYTES};
 use quarry_protocol::replica::Slot;
@@ -73,7 +73,7 @@ impl BatchBody {
     }
 
     fn push_head(&mut self, head: &[u8]) {
-        self.heads_crc = crc32c::crc32c_append(self.heads_crc, head);
+        self.heads_crc = heads_crc(self.heads_crc, head);
         self.open.extend_from_slice(head);
         self.bytes += head.len() as u32;
         self.entries += 1;

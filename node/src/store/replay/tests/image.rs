@@ -2,7 +2,7 @@
 
 use super::super::*;
 use crate::store::first_file::{FIRST_FILE, first_batch};
-use quarry_protocol::batch::{BatchHeader, encode_control, padded};
+use quarry_protocol::batch::{BatchHeader, encode_control, heads_crc, padded};
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::digest::Digest;
 use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
@@ -218,7 +218,7 @@ impl Image {
                     (header.encode(), payload)
                 }
             };
-            crc = crc32c::crc32c_append(crc, &head);
+            crc = heads_crc(crc, &head);
             body.extend_from_slice(&head);
             body.extend_from_slice(&payload);
         }
