@@ -20,6 +20,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// How long after a tick the next one comes at the earliest. Nothing that is timed is in a hurry, and only a loop that
+/// waits, however briefly, lets other tasks go on and what they ask of the kernel begin.
+const TICK_PAUSE_US: u64 = 100;
+
 /// See the module's documentation.
 pub(super) struct Owner {
     world: Rc<World>,
@@ -43,16 +47,18 @@ impl Owner {
     pub(super) async fn run(mut self) {
         let mut events = VecDeque::new();
         let mut settled = false;
+        let mut ticked = false;
         // What a start has to do (open a file, prepare others) waits for no event.
         settled |= self.perform();
         while !settled {
-            let deadline = self.shard.poll_timeout();
+            let deadline = next_turn_at(self.shard.poll_timeout(), ticked, self.world.now());
             poll_fn(|cx| self.poll_turn(cx, &mut events, deadline)).await;
             let now = self.world.now();
             for event in events.drain(..) {
                 self.handle(now, event);
             }
-            if deadline.is_some_and(|deadline| deadline <= now) {
+            ticked = deadline.is_some_and(|deadline| deadline <= now);
+            if ticked {
                 self.shard.handle(now, ShardEvent::Tick);
             }
             settled = self.perform();
@@ -236,6 +242,12 @@ impl Owner {
     }
 }
 
+/// When the next turn begins although nothing happened. After a turn that ticked this lies ahead, even if the shard left
+/// something due: a loop that never waits would keep every other task of its thread from running.
+fn next_turn_at(due: Option<Micros>, ticked: bool, now: Micros) -> Option<Micros> {
+    due.map(|due| if ticked { due.max(now.plus(TICK_PAUSE_US)) } else { due })
+}
+
 /// Runs something that blocks on the executor's blocking thread.
 async fn blocking(
     world: &World,
@@ -244,4 +256,21 @@ async fn blocking(
     let directory = world.disk.directory();
     let done = glommio::executor().spawn_blocking(move || step(&directory)).await;
     done.map_err(|why| why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_that_leaves_something_due_is_not_followed_by_another_at_once() {
+        let now = Micros(1_000_000);
+        for due in [Micros(0), Micros(999_999), now, now.plus(1)] {
+            assert_eq!(next_turn_at(Some(due), true, now), Some(now.plus(TICK_PAUSE_US)), "due at {due:?}");
+            assert_eq!(next_turn_at(Some(due), false, now), Some(due), "the first tick comes when it is due");
+        }
+        let later = now.plus(10 * TICK_PAUSE_US);
+        assert_eq!(next_turn_at(Some(later), true, now), Some(later));
+        assert_eq!(next_turn_at(None, true, now), None);
+    }
 }

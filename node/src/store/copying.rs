@@ -48,6 +48,13 @@ struct Victim {
     found: VecDeque<(ChunkKey, Place)>,
 }
 
+impl Victim {
+    /// Whether there is more to look for, and room for what may be found.
+    fn may_search(&self) -> bool {
+        !self.searched && self.found.is_empty()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Copying {
     victim: Option<Victim>,
@@ -105,9 +112,11 @@ impl Copying {
         self.copies_bytes = 0;
     }
 
-    /// When copying wants to go on, if it waits for time to pass.
+    /// When copying wants to go on, if it waits for time to pass. While chunks that were found wait for the budget, or for
+    /// others in hand, the search does not go on whatever the time: what they wait for says when to come back.
     pub(super) fn due_at(&self) -> Option<Micros> {
-        [self.search_at, self.budget_at, self.look_at].into_iter().flatten().min()
+        let search_at = self.search_at.filter(|_| self.victim.as_ref().is_some_and(Victim::may_search));
+        [search_at, self.budget_at, self.look_at].into_iter().flatten().min()
     }
 }
 
@@ -150,7 +159,7 @@ impl Store {
     /// Looks for chunks of the victim, a bounded number of pages at a time.
     fn search(&mut self) -> bool {
         let Some(victim) = &mut self.copying.victim else { return false };
-        if victim.searched || !victim.found.is_empty() || self.copying.search_at.is_some_and(|at| at > self.now) {
+        if !victim.may_search() || self.copying.search_at.is_some_and(|at| at > self.now) {
             return false;
         }
         let mut found = Vec::new();

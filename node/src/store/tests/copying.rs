@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::Place;
+use crate::store::pace::COPY_SEARCH_PAGES;
 use quarry_protocol::ids::ChunkSeq;
 use quarry_protocol::limits::{CHUNK_HEADER_BYTES, FILE_BYTES_MIN};
 
@@ -143,4 +144,34 @@ fn a_chunk_trimmed_during_its_copy_does_not_come_back() {
     assert!((0..6).all(|seq| driver.store.locate(&key(9, seq)).is_none()));
     churn(&mut driver, seq, 8);
     driver.finish();
+}
+
+/// D2, D7: an index too large for one look, and a file with more to copy than the budget lets go at once. Chunks that were
+/// found wait for the budget longer than the search does, and all that time nothing is due: [`Driver::wait`] checks it.
+#[test]
+fn a_paced_copy_of_many_small_chunks_waits_for_its_budget() {
+    const SMALL: u64 = 1000;
+    let mut driver = Driver::started(8);
+    let (mut small, mut large) = (0, 0);
+    let mut put_large = |driver: &mut Driver| {
+        driver.push_chunk(key(1, large), 500_000);
+        driver.wait(200);
+        large += 1;
+        driver.trim(1, large);
+    };
+    while small <= COPY_SEARCH_PAGES as u64 * 64 + SMALL {
+        for seq in small..small + SMALL {
+            driver.push_chunk(key(9, seq), 1);
+        }
+        small += SMALL;
+        put_large(&mut driver);
+    }
+    let copied = driver.store.statistics().copied_files;
+    let from = driver.now;
+    while driver.store.statistics().copied_files < copied + 2 {
+        assert!(driver.now.since(from) < 10_000_000, "nothing is copied: {:?}", driver.store.statistics());
+        put_large(&mut driver);
+    }
+    driver.finish();
+    assert!((0..small).all(|seq| driver.read_back(&key(9, seq)).is_some()));
 }

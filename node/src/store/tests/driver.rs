@@ -190,9 +190,17 @@ impl Driver {
     /// Lets the time until the next timeout pass.
     pub(super) fn tick(&mut self) {
         let at = self.store.poll_timeout().unwrap_or(self.now.plus(1000));
-        self.now = self.now.max(at);
+        self.wait(at.since(self.now));
+    }
+
+    /// Lets time pass. Whatever was due is done after that: a deadline left in the past would keep a shard's loop from
+    /// ever waiting for anything.
+    pub(super) fn wait(&mut self, micros: u64) {
+        self.now = self.now.plus(micros);
         self.store.handle(self.now, StoreEvent::Tick);
         self.run();
+        let due = self.store.poll_timeout();
+        assert!(due.is_none_or(|due| due > self.now), "due at {due:?} still, at {:?}", self.now);
     }
 
     /// Lets time pass until nothing is left to do.

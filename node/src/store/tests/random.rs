@@ -1,7 +1,6 @@
 //! Any order of puts, trims, deletions, reads and completions, with everything audited at every step.
 
 use super::*;
-use crate::store::StoreEvent;
 use proptest::prelude::*;
 use quarry_protocol::ids::ChunkSeq;
 
@@ -67,10 +66,7 @@ fn apply(driver: &mut Driver, known: &mut Known, step: &Step) {
                 driver.end_read(at % driver.reads.len());
             }
         }
-        Step::Wait { micros } => {
-            driver.now = driver.now.plus(micros);
-            driver.store.handle(driver.now, StoreEvent::Tick);
-        }
+        Step::Wait { micros } => driver.wait(micros),
         Step::Pin { log } => {
             let at = usize::from(log);
             if let Some(place) = driver.store.locate(&key(log, known.floor[at])) {
