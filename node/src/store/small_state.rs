@@ -3,6 +3,7 @@
 //! It is derived from the entries themselves, in the order in which they are placed. So a snapshot says exactly what
 //! the batches before it say, and is confirmed only after they are.
 
+use super::index::ChunkKey;
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
 use quarry_protocol::ranges::SeqRanges;
@@ -44,23 +45,41 @@ impl SmallState {
         self.loss_records
     }
 
-    /// By how many records a snapshot may grow with a chunk of `log`.
-    pub(super) fn growth_by_chunk(&self, log: LogId) -> usize {
+    /// By how many records a snapshot may grow with a copy of a chunk of `log`.
+    pub(super) fn growth_by_copy(&self, log: LogId) -> usize {
         usize::from(!self.logs.contains_key(&log))
+    }
+
+    /// By how many records a snapshot may grow with a chunk that is put: it may cut a range of losses in two.
+    pub(super) fn growth_by_put(&self, header: &ChunkHeader) -> usize {
+        let key = ChunkKey { log: header.log, segment: header.segment, seq: header.seq };
+        self.growth_by_copy(header.log) + usize::from(self.is_lost(&key))
+    }
+
+    /// Whether the loss of this chunk is recorded, and it was not put again since.
+    pub(super) fn is_lost(&self, key: &ChunkKey) -> bool {
+        self.losses.get(&(key.log, key.segment)).is_some_and(|lost| lost.contains(key.seq))
     }
 
     /// By how many records a snapshot may grow with `record`.
     pub(super) fn growth_by_record(&self, record: &Record) -> usize {
         match record {
-            Record::Log(log) => self.growth_by_chunk(log.log),
+            Record::Log(log) => self.growth_by_copy(log.log),
             Record::Loss(_) | Record::Identity(_) => 1,
             Record::File(_) | Record::Chunk(_) | Record::Footer(_) => 0,
         }
     }
 
     /// A chunk carries its writer's epoch, which is the fence that its replica was told of by it.
-    pub(super) fn apply_chunk(&mut self, header: &ChunkHeader) {
+    pub(super) fn apply_copy(&mut self, header: &ChunkHeader) {
         self.apply(&Record::Log(LogRecord { log: header.log, fence: header.segment.epoch, ..LogRecord::default() }));
+    }
+
+    /// A chunk that is put again after its loss was recorded is held again: its loss must not be carried on. A copy says
+    /// nothing of the kind: its replica goes on calling it lost.
+    pub(super) fn apply_put(&mut self, header: &ChunkHeader) {
+        self.apply_copy(header);
+        self.remove_losses((header.log, header.segment), header.seq, header.seq.next());
     }
 
     pub(super) fn apply(&mut self, record: &Record) {
@@ -98,13 +117,17 @@ impl SmallState {
         let last = SegmentId { epoch: Epoch(u64::MAX), index: u32::MAX };
         let of_log: Vec<_> = self.losses.range((log, first)..=(log, last)).map(|(key, _)| *key).collect();
         for key in of_log {
-            let ranges = self.losses.get_mut(&key).expect("it was just listed");
-            self.loss_records -= ranges.iter().count();
-            ranges.remove(ChunkSeq(0), below);
-            self.loss_records += ranges.iter().count();
-            if ranges.is_empty() {
-                self.losses.remove(&key);
-            }
+            self.remove_losses(key, ChunkSeq(0), below);
+        }
+    }
+
+    fn remove_losses(&mut self, segment: (LogId, SegmentId), from: ChunkSeq, to: ChunkSeq) {
+        let Some(ranges) = self.losses.get_mut(&segment) else { return };
+        self.loss_records -= ranges.iter().count();
+        ranges.remove(from, to);
+        self.loss_records += ranges.iter().count();
+        if ranges.is_empty() {
+            self.losses.remove(&segment);
         }
     }
 
@@ -124,6 +147,7 @@ impl SmallState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quarry_protocol::digest::Digest;
 
     fn log(floor: u64, deleted: u64) -> Record {
         let (floor, deleted) = (ChunkSeq(floor), Epoch(deleted));
@@ -146,6 +170,38 @@ mod tests {
             assert_eq!((state.records(), state.to_records().count()), (count, count), "after {step:?}");
             assert!(count <= allowed, "{step:?} grew the state to {count}, announced {allowed}");
         }
+    }
+
+    fn chunk(seq: u64) -> ChunkHeader {
+        let segment = SegmentId { epoch: Epoch(1), index: 0 };
+        let (log, seq, watermark) = (LogId([1; 16]), ChunkSeq(seq), ChunkSeq(0));
+        ChunkHeader { log, segment, seq, watermark, length: 1, payload_crc: 0, digest: Digest::default() }
+    }
+
+    /// D6: what is put again is held again; a copy of it changes nothing.
+    #[test]
+    fn a_put_ends_a_loss_and_a_copy_does_not() {
+        let mut state = SmallState::default();
+        state.apply(&log(0, 0));
+        state.apply(&loss(3, 9));
+        let left = |state: &SmallState| {
+            let losses = state.to_records().filter(|record| matches!(record, Record::Loss(_))).collect::<Vec<_>>();
+            assert_eq!(losses.len(), state.loss_records());
+            losses
+        };
+        state.apply_copy(&chunk(5));
+        assert_eq!(left(&state), [loss(3, 9)]);
+        let steps = [(5, vec![loss(3, 5), loss(6, 9)]), (3, vec![loss(4, 5), loss(6, 9)]), (4, vec![loss(6, 9)])];
+        for (seq, expected) in steps {
+            let allowed = state.records() + state.growth_by_put(&chunk(seq));
+            state.apply_put(&chunk(seq));
+            assert_eq!(left(&state), expected, "after {seq} was put again");
+            assert!(state.records() <= allowed, "{} records, {allowed} announced", state.records());
+        }
+        for seq in [6, 7, 8, 9] {
+            state.apply_put(&chunk(seq));
+        }
+        assert!(left(&state).is_empty() && state.losses.is_empty());
     }
 
     /// Pitfall 8, DESIGN D5: records merge by maximum, in any order.

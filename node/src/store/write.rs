@@ -176,7 +176,7 @@ impl Store {
         while self.head_may_be_placed() {
             let Some(&(order, what)) = self.queue.front() else { return };
             let (bytes, chunks, growth) = match &what {
-                ToStore::Chunk { header, .. } => (header.stored_bytes(), 1, self.state.growth_by_chunk(header.log)),
+                ToStore::Chunk { header, .. } => (header.stored_bytes(), 1, self.state.growth_by_put(header)),
                 ToStore::Control(record) => (CHUNK_HEADER_BYTES as u32, 0, self.state.growth_by_record(record)),
             };
             if !self.has_room(batch, bytes, chunks, growth) {
@@ -206,7 +206,7 @@ impl Store {
         let before = batch.body.entries;
         while let Some(copy) = self.copying.next_copy() {
             let (header, bytes) = (copy.header, copy.header.stored_bytes());
-            let growth = self.state.growth_by_chunk(header.log);
+            let growth = self.state.growth_by_copy(header.log);
             if !self.has_room(batch, bytes, 1, growth)
                 || (batch.body.entries > before && batch.body.used() + bytes > bytes_max)
             {
@@ -223,7 +223,10 @@ impl Store {
         let position = batch.place(open.number, header, at, copied_from);
         // Counted at once, so that the room for their index is kept for the entries that follow in this batch.
         open.chunks.push(header, position);
-        self.state.apply_chunk(header);
+        match copied_from {
+            None => self.state.apply_put(header),
+            Some(_) => self.state.apply_copy(header),
+        }
     }
 
     fn write(&mut self, batch: Batch) {

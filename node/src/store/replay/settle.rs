@@ -106,8 +106,8 @@ impl Settle<'_> {
             if *owner != at || !counts(number) {
                 continue;
             }
-            chunks.iter().for_each(|chunk| state.store(file.number, chunk));
-            rotten.iter().for_each(|chunk| state.rot(file.number, chunk));
+            // Losses first: a chunk can be put again in the batch that records its loss, and cannot be lost in the one that
+            // holds it, since it is read only once that is confirmed.
             if number > self.base.last {
                 for control in controls {
                     if let Record::Loss(loss) = control {
@@ -115,6 +115,8 @@ impl Settle<'_> {
                     }
                 }
             }
+            chunks.iter().for_each(|chunk| state.store(file.number, chunk));
+            rotten.iter().for_each(|chunk| state.rot(file.number, chunk));
         }
     }
 

@@ -5,6 +5,7 @@
 //! runs ahead, a file is overwritten only after a confirmed snapshot without it and while nobody reads it, and a
 //! slot is released exactly once.
 
+use crate::store::replay::{Replay, ReplayConfig, ReplayEffect, ReplayEvent};
 use crate::store::{ChunkKey, Part, Replayed, Store, StoreConfig, StoreEffect, StoreEvent};
 use quarry_protocol::batch::{BatchHeader, BatchKind, Entry};
 use quarry_protocol::chunk::ChunkHeader;
@@ -362,6 +363,25 @@ impl Driver {
         if self.failed.is_none() {
             assert_eq!(self.confirmed, self.order, "something was not confirmed");
             assert!(self.store.is_settled());
+        }
+    }
+
+    /// What a start would find on the disk as it is.
+    pub(super) fn replay(&self) -> Replayed {
+        let files: BTreeMap<u32, u64> = self.files.iter().map(|(file, bytes)| (*file, bytes.len() as u64)).collect();
+        let expected = files.keys().copied().collect();
+        let fresh = DiskId([0xf5; 16]);
+        let mut replay = Replay::new(ReplayConfig { disk: DISK, fresh, file_bytes: FILE_BYTES_MIN, files, expected });
+        loop {
+            match replay.poll_effect().expect("a replay that waits for nothing is done") {
+                ReplayEffect::Read { token, file, position, bytes } => {
+                    let result = Ok(&self.files[&file][position as usize..][..bytes as usize]);
+                    replay.handle(ReplayEvent::Read { token, result });
+                }
+                ReplayEffect::Sync { file } => replay.handle(ReplayEvent::Synced { file, result: Ok(()) }),
+                ReplayEffect::Done(replayed) => return *replayed,
+                ReplayEffect::Failed(why) => panic!("{why}"),
+            }
         }
     }
 

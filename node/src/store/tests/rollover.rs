@@ -1,12 +1,12 @@
 //! D5: a file can always be closed, to the block; what closes it says what is in it.
 
 use super::*;
-use crate::store::{Place, Replayed};
+use crate::store::{ChunkKey, Place, Replayed};
 use quarry_protocol::batch::{BatchHeader, BatchKind};
 use quarry_protocol::ids::{ChunkSeq, Epoch, SegmentId};
 use quarry_protocol::limits::{BLOCK_BYTES, CHUNK_PAYLOAD_BYTES_MAX, FILE_BYTES_MIN};
 use quarry_protocol::replica::RestoredLog;
-use quarry_protocol::snapshot::{FileRecord, FooterRecord, LogRecord, Record};
+use quarry_protocol::snapshot::{FileRecord, FooterRecord, LogRecord, LossRecord, Record};
 use std::collections::BTreeMap;
 
 /// The records of the `parts` batches from `position` on.
@@ -154,4 +154,38 @@ fn a_start_opens_a_fresh_file_and_goes_on_counting() {
     assert!(state.contains(&Record::Log(LogRecord { fence: Epoch(6), ..record })));
     assert_eq!(driver.store.locate(&key(1, 7)), Some(live));
     assert_eq!(driver.files[&5].len() as u64, FILE_BYTES_MIN);
+}
+
+/// D6: a chunk that was put again after its loss was recorded is acknowledged, so no snapshot may go on calling it lost; a
+/// loss that nobody repaired is carried on.
+#[test]
+fn a_chunk_put_again_after_its_loss_is_held_after_a_restart() {
+    for again in [false, true] {
+        let mut driver = Driver::started(8);
+        for seq in 0..4 {
+            driver.push_chunk(key(1, seq), 1000);
+        }
+        driver.run();
+        let ChunkKey { log, segment, .. } = key(1, 0);
+        let first = driver.store.locate(&key(1, 0)).expect("confirmed").file;
+        let loss = LossRecord { log, segment, from: ChunkSeq(1), to: ChunkSeq(3) };
+        driver.push_record(Record::Loss(loss));
+        if again {
+            driver.push_chunk(key(1, 1), 1000);
+        }
+        let mut next = 4;
+        while driver.store.locate(&key(1, next - 1)).is_some_and(|place| place.file == first) {
+            driver.push_chunk(key(1, next), 2 << 20);
+            driver.run();
+            next += 1;
+        }
+        driver.finish();
+        let replayed = driver.replay();
+        let left = LossRecord { from: ChunkSeq(if again { 2 } else { 1 }), ..loss };
+        assert_eq!(replayed.losses, [left]);
+        let restored = replayed.logs[0].segments[0].clone();
+        let held = (0..next).filter(|seq| restored.held.contains(ChunkSeq(*seq)));
+        let expected = (0..next).filter(|seq| *seq == 0 || *seq > 2 || (*seq == 1 && again));
+        assert!(held.eq(expected), "{restored:?}");
+    }
 }

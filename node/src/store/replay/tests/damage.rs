@@ -46,10 +46,14 @@ fn a_chunk_stored_again_is_no_longer_lost() {
     let loss = LossRecord { log: chunk.log, segment: chunk.segment, from: chunk.seq, to: chunk.seq.next() };
     image.data(&[Put::Control(Record::Loss(loss))]).mark();
     assert_eq!(says(&replay(&image), 1, 3), Says::Unknown, "recorded after a read found it");
+    let mut together = image.clone();
     image.chunk(1, 3, 5000).mark();
-    let replayed = replay(&image);
-    whole(&replayed, 1, 0..60);
-    assert!(replayed.losses.is_empty());
+    together.data(&[Put::Control(Record::Loss(loss)), Put::Chunk { log: 1, seq: 3, bytes: 5000 }]).mark();
+    for image in [image, together] {
+        let replayed = replay(&image);
+        whole(&replayed, 1, 0..60);
+        assert!(replayed.losses.is_empty());
+    }
 }
 
 /// D4: padding is checked. Below the marks it costs nothing, since everything else verifies.
