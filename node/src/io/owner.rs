@@ -224,6 +224,13 @@ impl Owner {
             if result.is_ok() {
                 // Opened now, so that the first append to it does not wait for that.
                 result = world.disk.open(file).await.map(|_| ());
+                if result.is_err() {
+                    let taken_back = blocking(&world, move |directory| {
+                        prepare::take_back(directory, disk, file);
+                        Ok(())
+                    });
+                    taken_back.await.expect("taking back says nothing");
+                }
             }
             world.put(Event::Prepared { file, result });
         });

@@ -103,7 +103,8 @@ pub(crate) fn fill(directory: &Path, file: u32, position: u64, bytes: u64) -> Re
 }
 
 /// Makes a filled file durable, then gives it its name, then makes the name durable (pitfall 27); then the manifest of
-/// the shard whose disk is `disk` names it. Only now may anything be written to it.
+/// the shard whose disk is `disk` names it. Only now may anything be written to it. On failure it loses its name again, so
+/// that it can be made afresh under the same number.
 pub(crate) fn finish(directory: &Path, disk: DiskId, file: u32) -> Result<(), PrepareError> {
     let (from, to) = (layout::preparing_file(directory, file), layout::chunk_file(directory, file));
     let open = File::open(&from).map_err(|why| failed("open", &from, why))?;
@@ -113,8 +114,27 @@ pub(crate) fn finish(directory: &Path, disk: DiskId, file: u32) -> Result<(), Pr
         return Err(failed("prepare a second", &to, why));
     }
     std::fs::rename(&from, &to).map_err(|why| failed("rename", &from, why))?;
-    sync_directory(directory)?;
-    add_to_manifest(directory, disk, file)
+    let named = sync_directory(directory).and_then(|()| add_to_manifest(directory, disk, file));
+    if named.is_err() {
+        take_back(directory, disk, file);
+    }
+    named
+}
+
+/// Removes a finished file that nothing was written to. Best effort: a file that the manifest may still name has to stay,
+/// since it would be missed at the next start (pitfall 33), which takes it for the unused file that it is.
+pub(crate) fn take_back(directory: &Path, disk: DiskId, file: u32) {
+    let path = layout::chunk_file(directory, file);
+    if let Some(mut files) = read_manifest(directory, disk)
+        && files.remove(&file)
+        && let Err(why) = write_manifest(directory, disk, &files)
+    {
+        tracing::warn!(path = %path.display(), %why, "a chunk file that could not be finished stays until the next start");
+        return;
+    }
+    if let Err(why) = std::fs::remove_file(&path) {
+        tracing::warn!(path = %path.display(), %why, "could not remove a chunk file that could not be finished");
+    }
 }
 
 /// The manifest of a shard's directory; none if it is missing or damaged.
@@ -145,4 +165,68 @@ fn add_to_manifest(directory: &Path, disk: DiskId, file: u32) -> Result<(), Prep
 pub(crate) fn sync_directory(directory: &Path) -> Result<(), PrepareError> {
     let open = File::open(directory).map_err(|why| failed("open", directory, why))?;
     open.sync_all().map_err(|why| failed("sync", directory, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DISK: DiskId = DiskId([1; 16]);
+    const FILE_BYTES: u64 = 1 << 20;
+
+    fn directory() -> tempfile::TempDir {
+        let test = std::env::current_exe().expect("this test");
+        let below = test.parent().expect("it lies in a directory");
+        let directory = tempfile::Builder::new().prefix("prepare-").tempdir_in(below).expect("a directory");
+        write_manifest(directory.path(), DISK, &BTreeSet::from([0])).expect("written");
+        directory
+    }
+
+    fn make(directory: &Path, file: u32) -> Result<(), PrepareError> {
+        create(directory, file, FILE_BYTES)?;
+        fill(directory, file, 0, FILE_BYTES)?;
+        finish(directory, DISK, file)
+    }
+
+    fn is_made(directory: &Path, file: u32) -> bool {
+        let named = read_manifest(directory, DISK).expect("a manifest").contains(&file);
+        let there = layout::chunk_file(directory, file).exists();
+        assert!(there || !named, "the manifest names file {file}, which is not there");
+        there
+    }
+
+    /// Pitfall 29: what fails once the file has its name, as the manifest does on a full file system, may be tried again.
+    #[test]
+    fn a_file_that_could_not_be_finished_is_made_afresh() {
+        let directory = directory();
+        let directory = directory.path();
+        // The manifest cannot be written.
+        std::fs::create_dir(layout::new_manifest(directory)).expect("created");
+        for _ in 0..2 {
+            let why = make(directory, 1).expect_err("no manifest");
+            assert!(why.to_string().contains("manifest"), "{why}");
+            assert!(!is_made(directory, 1), "half a file is left");
+        }
+        std::fs::remove_dir(layout::new_manifest(directory)).expect("removed");
+        make(directory, 1).expect("made");
+        assert!(is_made(directory, 1));
+        let why = make(directory, 1).expect_err("there is one");
+        assert!(why.to_string().contains("prepare a second"), "{why}");
+        assert!(is_made(directory, 1), "a file in use is nobody's to remove");
+    }
+
+    /// Pitfall 33: the manifest forgets the file before it goes.
+    #[test]
+    fn a_file_that_the_manifest_names_is_not_removed() {
+        let directory = directory();
+        let directory = directory.path();
+        make(directory, 1).expect("made");
+        std::fs::create_dir(layout::new_manifest(directory)).expect("created");
+        take_back(directory, DISK, 1);
+        assert!(is_made(directory, 1));
+        std::fs::remove_dir(layout::new_manifest(directory)).expect("removed");
+        take_back(directory, DISK, 1);
+        assert!(!is_made(directory, 1));
+        make(directory, 1).expect("made again");
+    }
 }

@@ -108,7 +108,8 @@ pub enum StoreEffect {
         /// This many.
         bytes: u32,
     },
-    /// Make the filled file durable and give it its name: sync it, rename it, sync the directory (pitfall 27).
+    /// Make the filled file durable and give it its name: sync it, rename it, sync the directory (pitfall 27). On an error
+    /// take the name back: the number is used for another try.
     SyncFile {
         /// The file.
         file: u32,
