@@ -247,8 +247,8 @@ impl Shard {
                 end
             }
             ReadOutcome::Unreadable { why } => {
-                let (key, _) = chunks[sent as usize];
-                self.unreadable(key, &why);
+                let (key, place) = chunks[sent as usize];
+                self.unreadable(key, place, &why);
                 (key.seq, Answer::Unknown)
             }
             ReadOutcome::ConnectionGone => return,
@@ -256,8 +256,12 @@ impl Shard {
         self.reply(ticket, &Reply::ReadEnd { next, answer });
     }
 
-    /// D6: a chunk that cannot be read twice in a row is lost, durably so.
-    fn unreadable(&mut self, key: ChunkKey, why: &str) {
+    /// D6: a chunk that cannot be read twice in a row is lost, durably so. Said once: other reads, and copying, may come
+    /// upon it too.
+    fn unreadable(&mut self, key: ChunkKey, place: Place, why: &str) {
+        if !self.store.is_newly_lost(&key, place) {
+            return;
+        }
         self.counters.chunks_unreadable += 1;
         let ChunkKey { log, segment, seq } = key;
         let what = format!("chunk {log}/{segment}/{seq} cannot be read: {why}: it is answered as unknown from now on");

@@ -3,9 +3,9 @@
 use super::fake::{Fake, LOG, ONE, TWO, chunk, segment};
 use crate::shard::{ReadOutcome, ShardEvent};
 use crate::store::ChunkKey;
-use quarry_protocol::ids::ChunkSeq;
+use quarry_protocol::ids::{ChunkSeq, LogId};
 use quarry_protocol::limits::{READS_PER_CONNECTION_MAX, READS_PER_SHARD_MAX, WINDOW_CHUNKS_MAX};
-use quarry_protocol::message::{Answer, Reply};
+use quarry_protocol::message::{Answer, Reply, Request};
 
 fn with_chunks(chunks: u64, length: u32) -> Fake {
     let mut fake = Fake::new(8);
@@ -77,6 +77,69 @@ fn a_rotten_chunk_is_unknown() {
     assert_eq!(fake.shard.statistics().losses, 1);
     let lost = |record: &quarry_protocol::snapshot::Record| matches!(record, quarry_protocol::snapshot::Record::Loss(loss) if loss.from == ChunkSeq(2));
     assert!(fake.shard.store.small_state().iter().any(lost), "the next snapshot says so");
+}
+
+/// D6: who reads a place that the chunk has left says nothing about the chunk: it was put again meanwhile.
+#[test]
+fn a_read_that_ends_late_does_not_lose_what_was_put_again() {
+    let mut fake = with_chunks(4, 1000);
+    let key = ChunkKey { log: LOG, segment: segment(1), seq: ChunkSeq(2) };
+    fake.rot(fake.shard.store.locate(&key).expect("it is stored"));
+    for request_id in 100..104 {
+        fake.read(if request_id % 2 == 0 { ONE } else { TWO }, request_id, 0, 1 << 20);
+    }
+    fake.perform();
+    assert_eq!(fake.reading.len(), 4, "all of them planned to read it where it lies");
+    fake.end_read(0);
+    fake.end_read(0);
+    assert_eq!(fake.shard.statistics().losses, 1);
+    fake.put(ONE, 50, chunk(1, 2, 1000));
+    fake.perform();
+    fake.end_read(0);
+    assert!(!fake.writing.is_empty(), "it is on its way");
+    while !fake.writing.is_empty() {
+        fake.end_write(0, None);
+    }
+    assert_eq!(fake.stored.last(), Some(&(ONE, 50)));
+    fake.end_read(0);
+    fake.settle();
+    assert_eq!((fake.warnings.len(), fake.shard.statistics().losses), (1, 0), "{:?}", fake.warnings);
+    fake.read(TWO, 110, 0, 1 << 20);
+    fake.settle();
+    assert_eq!(sent_to(&fake, 110), [0, 1, 2, 3]);
+}
+
+/// D6, P13: copying forward comes upon a loss that a reader has found, says nothing of it again, and moves the chunks
+/// around it all the same.
+#[test]
+fn copying_says_nothing_of_a_loss_that_is_known() {
+    const IDLE: LogId = LogId([8; 16]);
+    let mut fake = Fake::new(6);
+    for seq in 0..4 {
+        let (mut header, payload) = chunk(1, seq, 1000);
+        header.log = IDLE;
+        fake.put(ONE, seq, (header, payload));
+    }
+    fake.settle();
+    let key = |seq| ChunkKey { log: IDLE, segment: segment(1), seq: ChunkSeq(seq) };
+    let places: Vec<_> = (0..4).map(|seq| fake.shard.store.locate(&key(seq)).expect("it is stored")).collect();
+    fake.rot(places[2]);
+    let read = Request::Read { log: IDLE, segment: segment(1), from: ChunkSeq(0), chunks_max: 10, bytes_max: 1 << 20 };
+    fake.ask(TWO, 10, read);
+    fake.settle();
+    assert_eq!((fake.warnings.len(), fake.shard.statistics().losses), (1, 1), "{:?}", fake.warnings);
+    for seq in 0..100 {
+        fake.put_unchecked(ONE, 1000 + seq, chunk(1, seq, 2 << 20));
+        fake.trim(2000 + seq, seq);
+        fake.settle();
+    }
+    let statistics = fake.shard.statistics();
+    assert_eq!((statistics.losses, statistics.store.lost_chunks), (1, 0));
+    assert_eq!(fake.warnings.len(), 1, "{:?}", fake.warnings);
+    for (seq, before) in (0..).zip(places) {
+        let moved = fake.shard.store.locate(&key(seq)).expect("it is kept").file != before.file;
+        assert_eq!(moved, seq != 2, "chunk {seq}");
+    }
 }
 
 /// D8, pitfall 35: reads in progress are bounded per connection, and connections take turns.
