@@ -7,8 +7,9 @@ use crate::shard::ConnectionId;
 use futures::future::{Either, select};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,6 +18,12 @@ use std::time::Duration;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often stalled connections are looked for.
 const STALL_CHECK: Duration = Duration::from_secs(1);
+
+/// How long a connection is silent before its peer is asked whether it is there, how often it is asked again, and how
+/// many of these may go unanswered. A client that vanished, its machine with it, never closes its connection.
+const KEEPALIVE_IDLE_SECONDS: libc::c_int = 30;
+const KEEPALIVE_INTERVAL_SECONDS: libc::c_int = 10;
+const KEEPALIVE_PROBES: libc::c_int = 3;
 
 /// Takes over a socket that listens already. (glommio's own `bind` sets `SO_REUSEPORT`, with which two nodes could
 /// listen on one port and share its connections.)
@@ -49,7 +56,29 @@ pub(super) async fn accept(world: Rc<World>, listener: TcpListener) {
 
 fn introduce(stream: &TcpStream) -> Result<SocketAddr, String> {
     stream.set_nodelay(true).map_err(|why| why.to_string())?;
+    keep_alive(stream).map_err(|why| format!("setting keepalive: {why}"))?;
     stream.peer_addr().map_err(|why| why.to_string())
+}
+
+/// Has the kernel find out that the peer is gone: otherwise its connection would count against the shard's for ever (D8).
+fn keep_alive(socket: &impl AsRawFd) -> io::Result<()> {
+    let options = [
+        (libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPCNT, KEEPALIVE_PROBES),
+    ];
+    for (level, option, value) in options {
+        let bytes = size_of::<libc::c_int>() as libc::socklen_t;
+        // SAFETY: `value` is an int of that many bytes, which the call only reads; the descriptor is open for as long as
+        // `socket` is borrowed.
+        #[allow(unsafe_code)]
+        let answer = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), bytes) };
+        if answer != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 async fn serve(world: Rc<World>, connection: Rc<Connection>) {
@@ -81,5 +110,41 @@ pub(super) async fn watch_stalls(world: Rc<World>) {
         for connection in world.connections() {
             connection.check_stall(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glommio::LocalExecutorBuilder;
+
+    fn option(socket: &impl AsRawFd, level: libc::c_int, option: libc::c_int) -> libc::c_int {
+        let mut value: libc::c_int = -1;
+        let mut bytes = size_of::<libc::c_int>() as libc::socklen_t;
+        // SAFETY: `value` is an int of that many bytes for the call to fill, and outlives it.
+        #[allow(unsafe_code)]
+        let answer =
+            unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut bytes) };
+        assert_eq!(answer, 0, "{}", io::Error::last_os_error());
+        value
+    }
+
+    /// D8: a client that vanished does not take up a connection for ever.
+    #[test]
+    fn an_accepted_connection_is_kept_alive() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+        let client = std::net::TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
+        let executor = LocalExecutorBuilder::default().make().expect("an executor");
+        let found = executor.run(async move {
+            let stream = adopt(listener).accept().await.expect("accepted");
+            introduce(&stream).expect("introduced");
+            let tcp = [libc::TCP_KEEPIDLE, libc::TCP_KEEPINTVL, libc::TCP_KEEPCNT];
+            (
+                option(&stream, libc::SOL_SOCKET, libc::SO_KEEPALIVE),
+                tcp.map(|name| option(&stream, libc::IPPROTO_TCP, name)),
+            )
+        });
+        drop(client);
+        assert_eq!(found, (1, [30, 10, 3]));
     }
 }
