@@ -1,10 +1,11 @@
 //! Node processes, started from the built binary on loopback, each ended by its own process id.
 
 use quarry_client::{ChunkStore, connect};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// The command under test.
@@ -68,7 +69,17 @@ impl Cluster {
 
     /// A client of its own: it shares no connection with another one.
     pub(crate) async fn store(&self) -> Arc<dyn ChunkStore> {
-        connect(&self.url()).await.expect("the URL is good")
+        let since = Instant::now();
+        loop {
+            match connect(&self.url()).await {
+                Ok(store) => return store,
+                // A node that listens is not always a node that answers yet.
+                Err(why) if why.may_retry() && since.elapsed() < START_PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(why) => panic!("connecting: {why}"),
+            }
+        }
     }
 }
 
@@ -155,7 +166,23 @@ pub(crate) fn signal(process: u32, name: &str) {
     assert!(done.success(), "kill -s {name} {process}");
 }
 
-/// An address on loopback that nobody listens on now.
+/// Where test ports begin, below those that the system gives to outgoing connections: a client that tries to reach a
+/// dead node on loopback could otherwise be given the node's own port, and hold it.
+const FIRST_PORT: u16 = 12_000;
+/// Ports of one test process: as many for shards, and the control planes 64 above them.
+const PORTS_PER_PROCESS: u16 = 64;
+const PROCESSES: u16 = 120;
+
+/// An address on loopback that nobody listens on now, nor on the control port that goes with it.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback has a free port")
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = FIRST_PORT + (std::process::id() % u32::from(PROCESSES)) as u16 * 2 * PORTS_PER_PROCESS;
+    for _ in 0..PORTS_PER_PROCESS {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS_PER_PROCESS;
+        let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if is_free(port) && is_free(port + PORTS_PER_PROCESS) {
+            return (Ipv4Addr::LOCALHOST, port).into();
+        }
+    }
+    panic!("no free port between {first} and {}", first + PORTS_PER_PROCESS);
 }

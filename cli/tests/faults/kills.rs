@@ -1,8 +1,13 @@
 //! Nodes that die.
 
 use crate::cluster::Cluster;
-use crate::ledger::{Ledger, open};
+use crate::ledger::{Ledger, open, open_with};
+use quarry_client::OpenOptions;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// Appends that are made for certain after a kill.
+const AFTER_THE_KILL: usize = 200;
 
 /// One node at a time, ten times over, while appends go on; nothing acknowledged is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -10,22 +15,34 @@ async fn any_node_killed_ten_times_during_appends() {
     let mut cluster = Cluster::start(3);
     let store = cluster.store().await;
     let mut ledger = Ledger::default();
+    let mut acknowledged = 0;
     for round in 0..10 {
         // A fresh writer a round: its segment is on all three nodes again, also on the one that was left behind.
         let writer = open(&*store, "killed").await.writer;
         let victim = round % 3;
+        // Appends go on until the node is dead, however fast they are, and for a while after: in each round some are under
+        // way when it dies.
+        let killed = AtomicBool::new(false);
         let appends = async {
-            assert!(ledger.append(&writer, "steady", 600, 16).await, "appends go on at quorum");
+            let mut before = 0;
+            while !killed.load(Ordering::Relaxed) {
+                assert!(ledger.append(&writer, "steady", 50, 16).await, "appends go on at quorum");
+                before += 50;
+            }
+            assert!(ledger.append(&writer, "steady", AFTER_THE_KILL, 16).await, "appends go on after the kill");
+            before
         };
         let kill = async {
             tokio::time::sleep(Duration::from_millis(5 + 13 * round as u64)).await;
             tokio::task::block_in_place(|| cluster.nodes[victim].kill());
+            killed.store(true, Ordering::Relaxed);
         };
-        tokio::join!(appends, kill);
+        let (before, ()) = tokio::join!(appends, kill);
         assert!(ledger.append(&writer, "short of one", 50, 4).await, "appends go on without node {victim}");
         tokio::task::block_in_place(|| cluster.nodes[victim].start());
+        acknowledged += before + AFTER_THE_KILL + 50;
     }
-    assert_eq!(ledger.len(), 6500);
+    assert_eq!(ledger.len(), acknowledged);
     ledger.check(&*store, "killed").await;
     ledger.check(&*cluster.store().await, "killed").await;
 }
@@ -37,12 +54,11 @@ async fn all_nodes_killed_at_once() {
     let mut ledger = Ledger::default();
     for round in 0..4 {
         let store = cluster.store().await;
-        let writer = open(&*store, "all killed").await.writer;
+        let options = OpenOptions { append_deadline: Duration::from_secs(1), ..OpenOptions::default() };
+        let writer = open_with(&*store, "all killed", options).await.writer;
         assert!(ledger.append(&writer, "before", 100, 16).await);
-        let appends = async {
-            // These end with the kill, or when the deadline of the last ones passes with the runtime.
-            let _ = tokio::time::timeout(Duration::from_millis(400), ledger.append(&writer, "cut", 100_000, 64)).await;
-        };
+        // Goes on until the writer gives up on its quorum, and takes every acknowledgement down.
+        let appends = async { assert!(!ledger.append(&writer, "cut", 1_000_000, 64).await, "all nodes are dead") };
         let kill = async {
             tokio::time::sleep(Duration::from_millis(60 + 20 * round)).await;
             tokio::task::block_in_place(|| cluster.nodes.iter_mut().for_each(crate::cluster::Node::kill));

@@ -98,9 +98,14 @@ impl Ledger {
 
 /// Opens the log, again and again while it may be retried.
 pub(crate) async fn open(store: &dyn ChunkStore, log: &str) -> Opened {
+    open_with(store, log, OpenOptions::default()).await
+}
+
+/// The same with other options.
+pub(crate) async fn open_with(store: &dyn ChunkStore, log: &str, options: OpenOptions) -> Opened {
     let since = Instant::now();
     loop {
-        match store.open(log, OpenOptions::default()).await {
+        match store.open(log, options.clone()).await {
             Ok(opened) => return opened,
             Err(why) if why.may_retry() && since.elapsed() < OPEN_PATIENCE => {
                 tokio::time::sleep(Duration::from_millis(50)).await;

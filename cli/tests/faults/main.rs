@@ -4,6 +4,7 @@
 //! `SIGKILL` proves nothing about durability, since the kernel's caches survive it; that is what the crash images in
 //! `quarry-node` are for. What is proven here is that the parts work together.
 
+mod churn;
 mod cluster;
 mod conformance;
 mod full;

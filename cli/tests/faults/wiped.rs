@@ -22,19 +22,26 @@ async fn a_wiped_node_does_not_shorten_the_log() {
     cluster.nodes[2].kill();
     cluster.nodes[1].kill();
     cluster.nodes[0].kill();
-    cluster.nodes[1].wipe();
-    cluster.nodes[1].start();
     cluster.nodes[2].start();
 
     let store = cluster.store().await;
-    let options = OpenOptions { deadline: Duration::from_secs(3), ..OpenOptions::default() };
-    match store.open("wiped", options).await {
+    let options = OpenOptions { deadline: Duration::from_secs(4), ..OpenOptions::default() };
+    let takeover = tokio::spawn(async move { store.open("wiped", options).await });
+    // The takeover is under way, and waits for a second replica to believe. What it gets is an empty disk.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!takeover.is_finished(), "one replica of three settles nothing");
+    tokio::task::block_in_place(|| {
+        cluster.nodes[1].wipe();
+        cluster.nodes[1].start();
+    });
+    match takeover.await.expect("the takeover does not panic") {
         Err(OpenError::Unavailable { why, .. } | OpenError::NoPlace { why, .. }) => {
             assert!(why.contains("zone-") || why.contains("127.0.0.1"), "the error names who is missing: {why}");
         }
         Ok(opened) => panic!("the log was opened at {} without the only copy", opened.report.next_seq),
         Err(other) => panic!("expected the missing replicas to be named, got {other}"),
     }
+    let store = cluster.store().await;
     cluster.nodes[0].start();
     let opened = open(&*store, "wiped").await;
     assert!(opened.report.next_seq.0 >= 40, "the log ends at {}", opened.report.next_seq);
