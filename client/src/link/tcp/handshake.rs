@@ -67,6 +67,11 @@ fn host_of(address: &str) -> Result<&str, String> {
 /// Connects and says hello; refuses a node of another cluster.
 async fn greet(address: &str, cluster: &str) -> Result<(TcpStream, NodeInfo), String> {
     let mut stream = within(CONNECT_TIMEOUT, "connect", TcpStream::connect(address)).await?;
+    // On one machine a connection to a port that nobody listens on can be given that very port, and reach itself. Let go of
+    // it at once: the node that comes back needs it.
+    if stream.local_addr().ok() == stream.peer_addr().ok() {
+        return Err("connect: nobody listens there".to_owned());
+    }
     // Frames are written whole; waiting for more would only add latency.
     stream.set_nodelay(true).map_err(|why| format!("TCP_NODELAY: {why}"))?;
     let reply = within(HELLO_TIMEOUT, "hello", exchange(&mut stream, cluster)).await?;
