@@ -9,8 +9,18 @@
 //! ```
 //! A record is replaced by renaming a synced file over it: a reader sees the old or the new one, whole, and needs no
 //! lock. The version of a record is its bytes. Records are never deleted.
+//!
+//! What a reader sees may not be durable: whoever renamed it may be waiting for the directory's sync, may have died before
+//! it, or may have been told that it failed (an ambiguous change). A power cut would then bring the record before it back,
+//! after a writer went on from the newer one. So a read syncs the record and every directory on the way to it before it
+//! believes the record. Reads are off the append path.
+//!
+//! A failed sync is never tried again into success (pitfall 21): from then on this register refuses to read and to
+//! change records, until it is opened again. Another process, and the one that opens it again, have only the file system's
+//! word; those that are fit for this (ext4, XFS) stop altogether when they fail to write a directory.
 
 use super::directory_names::{PART_SUFFIX, PARTS_MAX, RECORD_SUFFIX, decode, path_of};
+use super::syncing::Syncing;
 use super::{Register, RegisterError, SwapError, encode, named};
 use async_trait::async_trait;
 use quarry_protocol::limits::RECORD_BYTES_MAX;
@@ -20,6 +30,9 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
 
 const MARKER: &str = "quarry-register";
 const MARKER_CONTENT: &str = "quarry register, format 1\n";
@@ -35,19 +48,27 @@ const LOCK_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Clone, Debug)]
 pub struct DirectoryRegister {
     root: Arc<Path>,
+    /// Of everything that is in its place. What is staged is written anew after a failure.
+    syncing: Arc<Syncing>,
 }
 
 impl DirectoryRegister {
     /// Opens the register in `root`, or makes one there if `root` does not exist or is empty. Does file I/O on the caller's
     /// thread.
     pub fn open(root: &Path) -> Result<Self, RegisterError> {
+        Self::open_with(root, File::sync_all)
+    }
+
+    fn open_with(root: &Path, sync: fn(&File) -> io::Result<()>) -> Result<Self, RegisterError> {
         // An absolute path: a process that changes its directory must not change its register.
         let root = std::path::absolute(root).map_err(|why| failed(root, "find", &why))?;
-        let register = Self { root: root.into() };
+        let register = Self { root: root.into(), syncing: Arc::new(Syncing::new(sync)) };
         if !register.is_marked()? {
             register.create()?;
         }
         register.check()?;
+        // Whoever made it may not have come to its end.
+        register.syncing.directory(&register.root).map_err(|why| failed(&register.root, "sync", &why))?;
         Ok(register)
     }
 
@@ -60,8 +81,8 @@ impl DirectoryRegister {
     /// Whether the marker is there, in this build's version.
     fn is_marked(&self) -> Result<bool, RegisterError> {
         match read_bounded(&self.root.join(MARKER), 256) {
-            Ok(Some(content)) if content == MARKER_CONTENT.as_bytes() => Ok(true),
-            Ok(Some(content)) => Err(self.unusable(format!(
+            Ok(Some((_, content))) if content == MARKER_CONTENT.as_bytes() => Ok(true),
+            Ok(Some((_, content))) => Err(self.unusable(format!(
                 "its marker file {MARKER} says {:?}, this build knows only {:?}: use the build that made it",
                 String::from_utf8_lossy(&content),
                 MARKER_CONTENT.trim_end()
@@ -115,24 +136,56 @@ impl DirectoryRegister {
 
     fn load(&self, name: &str) -> Result<Option<(Version, LogRecord)>, RegisterError> {
         named(name)?;
-        let Some(json) = self.content(name)? else { return Ok(None) };
+        self.check_syncs()?;
+        let path = path_of(&self.root.join(LOGS), name);
+        let Some((file, json)) = self.content(&path)? else { return Ok(None) };
+        self.make_durable(&file, &path)?;
         let record = LogRecord::decode(name, &json)?;
         Ok(Some((Version(json), record)))
     }
 
-    /// A record's bytes. Their absence is only believed of a register that is there.
-    fn content(&self, name: &str) -> Result<Option<Vec<u8>>, RegisterError> {
-        let path = path_of(&self.root.join(LOGS), name);
+    /// A record's file and its bytes. Their absence is only believed of a register that is there.
+    fn content(&self, path: &Path) -> Result<Option<(File, Vec<u8>)>, RegisterError> {
         // One byte more than a record may have, so that a longer one is seen to be.
-        let content = read_bounded(&path, RECORD_BYTES_MAX as u64 + 1).map_err(|why| failed(&path, "read", &why))?;
+        let content = read_bounded(path, RECORD_BYTES_MAX as u64 + 1).map_err(|why| failed(path, "read", &why))?;
         if content.is_none() {
             self.check()?;
         }
         Ok(content)
     }
 
+    /// Makes a record durable that was read: itself, and that it is where it is. If it is replaced meanwhile, so is its
+    /// successor, which is as good: the register does not go back behind it.
+    fn make_durable(&self, file: &File, path: &Path) -> Result<(), RegisterError> {
+        let sync = || {
+            self.syncing.file(file, path)?;
+            self.directories_of(path).try_for_each(|directory| self.syncing.directory(directory))
+        };
+        sync().map_err(|why| match self.check_syncs() {
+            Err(unusable) => unusable,
+            Ok(()) => failed(path, "sync", &why),
+        })
+    }
+
+    /// The directories on the way from a record up to all records.
+    fn directories_of<'a>(&self, path: &'a Path) -> impl Iterator<Item = &'a Path> + use<'a> {
+        let root = Arc::clone(&self.root);
+        path.ancestors().skip(1).take_while(move |directory| **directory != *root)
+    }
+
+    /// That no sync failed so far.
+    fn check_syncs(&self) -> Result<(), RegisterError> {
+        match self.syncing.failure() {
+            None => Ok(()),
+            Some(why) => Err(self.unusable(format!(
+                "{why}; what it holds may not survive a power cut: check its disk, then start this process again"
+            ))),
+        }
+    }
+
     fn swap(&self, expected: Option<&Version>, record: &LogRecord) -> Result<Version, SwapError> {
         let json = encode(record)?;
+        self.check_syncs()?;
         self.check()?;
         let path = path_of(&self.root.join(LOGS), &record.name);
         let before = |why: &io::Error| SwapError::Failed(failed(&path, "write", why));
@@ -146,26 +199,26 @@ impl DirectoryRegister {
                 &io::Error::other("its lock file was replaced meanwhile"),
             )));
         }
-        if self.content(&record.name)?.as_ref() != expected.map(|version| &version.0) {
+        if self.content(&path)?.map(|(_, content)| content).as_ref() != expected.map(|version| &version.0) {
             return Err(SwapError::Conflict);
         }
         self.make_parts(&path).map_err(|why| before(&why))?;
         self.stage(&json).map_err(|why| before(&why))?;
         // From here on the change may have been made, whatever the error.
-        let moved = fs::rename(self.root.join(NEW), &path).and_then(|()| sync_directory(parent_of(&path)));
+        let moved = fs::rename(self.root.join(NEW), &path).and_then(|()| self.syncing.directory(parent_of(&path)));
         moved.map_err(|why| SwapError::Ambiguous { why: format!("rename to {}: {why}", path.display()) })?;
         Ok(Version(json))
     }
 
-    /// Makes the directories of a long name.
+    /// Makes the directories of a long name. Those that are there may not be durable yet.
     fn make_parts(&self, path: &Path) -> io::Result<()> {
         let logs = self.root.join(LOGS);
-        let parts: Vec<&Path> = parent_of(path).ancestors().take_while(|part| *part != logs).collect();
+        let parts: Vec<&Path> = self.directories_of(path).take_while(|part| *part != logs).collect();
         for part in parts.into_iter().rev() {
             if !part.is_dir() {
                 fs::create_dir(part)?;
-                sync_directory(parent_of(part))?;
             }
+            self.syncing.directory(parent_of(part))?;
         }
         Ok(())
     }
@@ -180,7 +233,7 @@ impl DirectoryRegister {
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         self.stage(content)?;
         fs::rename(self.root.join(NEW), path)?;
-        sync_directory(parent_of(path))
+        self.syncing.directory(parent_of(path))
     }
 
     /// Takes the register's lock, which ends with the file returned. Holders hold it for a few file operations, so
@@ -286,12 +339,9 @@ fn make_directory(path: &Path) -> io::Result<()> {
     make_directory(parent)?;
     match fs::create_dir(path) {
         Err(why) if why.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => Err(why),
-        _ => sync_directory(parent),
+        // The next attempt must not take it for durable.
+        _ => File::open(parent).and_then(|parent| parent.sync_all()).inspect_err(|_| _ = fs::remove_dir(path)),
     }
-}
-
-fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 fn has_entries(directory: &Path) -> io::Result<bool> {
@@ -302,16 +352,16 @@ fn has_entries(directory: &Path) -> io::Result<bool> {
     }
 }
 
-/// At most `max` bytes of a file; nothing if it is not there.
-fn read_bounded(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
+/// A file and at most `max` of its bytes; nothing if it is not there.
+fn read_bounded(path: &Path, max: u64) -> io::Result<Option<(File, Vec<u8>)>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(why) => return Err(why),
     };
     let mut content = Vec::new();
-    file.take(max).read_to_end(&mut content)?;
-    Ok(Some(content))
+    (&file).take(max).read_to_end(&mut content)?;
+    Ok(Some((file, content)))
 }
 
 /// Whether `path` still names the file that is open as `file`.

@@ -5,6 +5,7 @@ pub mod conformance;
 mod directory;
 mod directory_names;
 mod memory;
+mod syncing;
 
 pub use directory::DirectoryRegister;
 pub use memory::MemoryRegister;
@@ -24,7 +25,7 @@ pub enum RegisterError {
     /// What is stored under the name is not a usable record. It was left as it is.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The register itself is gone, or is not one.
+    /// The register itself is gone, is not one, or cannot be relied on any more.
     #[error("the register {register} is not usable: {why}")]
     Unusable {
         /// Where it should be.
@@ -85,7 +86,7 @@ impl SwapError {
 #[async_trait]
 pub trait Register: Send + Sync {
     /// The record stored under `name` and its version; `None` if there never was one. A record that does
-    /// not decode is an error, never `None`.
+    /// not decode is an error, never `None`. What is returned is durable, also if it comes from a change that was ambiguous.
     async fn read(&self, name: &str) -> Result<Option<(Version, LogRecord)>, RegisterError>;
 
     /// Stores `record` under its own name if what is stored there now has version `expected` (`None`: nothing is stored).
