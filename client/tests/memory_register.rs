@@ -8,8 +8,10 @@ use quarry_client::register::{Register, RegisterError, SwapError};
 use quarry_client::{
     ChunkStore, DeleteError, ListError, OpenError, OpenOptions, ReadOptions, ReadRange, TailError, TrimError,
 };
-use quarry_protocol::ids::ChunkSeq;
-use quarry_protocol::record::{LogRecord, Version};
+use quarry_protocol::digest::Digest;
+use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
+use quarry_protocol::limits::SEGMENTS_PER_LOG_MAX;
+use quarry_protocol::record::{LogRecord, Segment, SegmentEnd, Version};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -235,4 +237,35 @@ async fn a_deletion_resolves_what_the_register_does_not_say() {
     }
     let error = subject().store.delete(LOG).await.unwrap_err();
     assert!(matches!(error, DeleteError::NotFound { .. }));
+}
+
+/// The log's writer goes on when an open finds no room for another segment; a trim makes room.
+#[tokio::test]
+async fn an_open_of_a_full_log_fences_nobody_and_works_after_a_trim() {
+    let subject = subject();
+    subject.store.open("other", OpenOptions::default()).await.unwrap();
+    let (_, other) = subject.register.read("other").await.unwrap().unwrap();
+    let sealed = |base: u64| Segment {
+        id: SegmentId { epoch: Epoch(1), index: base as u32 },
+        base: ChunkSeq(base),
+        end: SegmentEnd::Sealed { at: ChunkSeq(base + 1), digest: Digest::default() },
+        ..other.segments[0].clone()
+    };
+    let segments: Vec<_> = (0..SEGMENTS_PER_LOG_MAX as u64 - 1).map(sealed).collect();
+    let tail = segments.len() as u64;
+    let record = LogRecord { epoch: Epoch(1), segments, ..LogRecord::new(LOG, LogId([3; 16])) };
+    subject.register.compare_and_swap(None, &record).await.unwrap();
+    let first = subject.store.open(LOG, OpenOptions::default()).await.unwrap().writer;
+    first.append("x".into()).await.unwrap().await.unwrap();
+    let before = subject.register.read(LOG).await.unwrap();
+    let error = subject.store.open(LOG, OpenOptions::default()).await.unwrap_err();
+    assert!(matches!(error, OpenError::Full { .. }) && error.to_string().contains("to seq 1 at least"), "{error:?}");
+    assert!(!error.may_retry() && !error.may_have_happened());
+    assert_eq!(subject.register.read(LOG).await.unwrap(), before, "nothing was changed");
+    first.append("x".into()).await.unwrap().await.unwrap();
+    subject.store.trim(LOG, ChunkSeq(1)).await.unwrap();
+    let second = subject.store.open(LOG, OpenOptions::default()).await.unwrap();
+    assert_eq!(second.report.next_seq, ChunkSeq(tail + 2));
+    second.writer.append("x".into()).await.unwrap().await.unwrap();
+    assert!(first.append("x".into()).await.unwrap().await.unwrap_err().is_fenced());
 }

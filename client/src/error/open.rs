@@ -70,7 +70,16 @@ pub enum OpenError {
         /// Whether the takeover may have begun all the same.
         may_have_happened: bool,
     },
-    /// The log's record is damaged, of another version, or full; it needs an operator.
+    /// The log consists of as many segments as it may. Nothing was changed: if it has a writer, that goes on. Trim the log, then
+    /// open it.
+    #[error("{why}")]
+    Full {
+        /// The log.
+        name: String,
+        /// How many segments, and how far to trim.
+        why: String,
+    },
+    /// The log's record is damaged or of another version; it needs an operator.
     #[error("log {name:?}: {why}")]
     Record {
         /// The log.
@@ -99,9 +108,11 @@ impl OpenError {
     #[must_use]
     pub const fn may_have_happened(&self) -> bool {
         match self {
-            Self::BadName { .. } | Self::BadOptions { .. } | Self::NotFound { .. } | Self::AlreadyExists { .. } => {
-                false
-            }
+            Self::BadName { .. }
+            | Self::BadOptions { .. }
+            | Self::NotFound { .. }
+            | Self::AlreadyExists { .. }
+            | Self::Full { .. } => false,
             Self::Register { may_have_happened, .. } => *may_have_happened,
             Self::LostRace { .. }
             | Self::NoPlace { .. }

@@ -15,6 +15,7 @@ pub(super) fn open_error(name: &str, deadline: Duration, error: RecoveryError) -
         RecoveryError::RegisterBehind { .. } | RecoveryError::Broken { .. } => {
             OpenError::Contradiction { name, why: said }
         }
+        RecoveryError::Full { .. } => OpenError::Full { name, why: said },
         RecoveryError::Record(_) | RecoveryError::RecordUnusable { .. } => OpenError::Record { name, why: said },
         RecoveryError::Register { may_have_happened, .. } => OpenError::Register { name, why: said, may_have_happened },
         RecoveryError::Placement { .. } => OpenError::NoPlace { name, why: said },
@@ -37,6 +38,7 @@ pub(crate) fn delete_error(name: &str, deadline: Duration, error: &RecoveryError
         | RecoveryError::RegisterBehind { .. }
         | RecoveryError::Broken { .. }
         | RecoveryError::Placement { .. }
+        | RecoveryError::Full { .. }
         | RecoveryError::Record(_)
         | RecoveryError::RecordUnusable { .. } => DeleteError::Record { name, why: said },
     }

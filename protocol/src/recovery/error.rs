@@ -59,6 +59,21 @@ pub enum RecoveryError {
         /// What the replica said.
         refusal: crate::message::Refusal,
     },
+    /// The log's chain has no room for the segment that a takeover opens. Nothing was changed: if it has a writer, that goes
+    /// on.
+    #[error(
+        "log {name:?} has {segments} segments, the most is {max}, so no other can be opened: trim the log, to seq {trim_to} at least, then open it again; nothing was changed"
+    )]
+    Full {
+        /// The log's name.
+        name: String,
+        /// How many segments a takeover would have to keep, the unsealed ones included.
+        segments: usize,
+        /// The bound.
+        max: usize,
+        /// The lowest floor that makes room for one.
+        trim_to: ChunkSeq,
+    },
     /// The record cannot be used, or would grow past its bounds.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -178,7 +193,9 @@ impl RecoveryError {
     /// Whether a change of this recovery to the register may have taken place, or may yet.
     pub fn may_have_happened(&self) -> bool {
         match self {
-            Self::Superseded { .. }
+            // A record that cannot be used, or read, may be what became of an ambiguous change.
+            Self::RecordUnusable { .. }
+            | Self::Superseded { .. }
             | Self::RegisterBehind { .. }
             | Self::Broken { .. }
             | Self::Placement { .. }

@@ -165,6 +165,9 @@ impl Recovery {
             }
             (Some(_), OpenMode::MustNotExist { .. }) => self.fail(RecoveryError::Exists { name }),
             (Some((version, mut record)), _) => {
+                if let Err(full) = self.check_room(&record) {
+                    return self.fail(full);
+                }
                 self.created = false;
                 self.before = Some(record.clone());
                 record.epoch = record.epoch.next();

@@ -2,6 +2,7 @@
 
 use super::copy::Copying;
 use super::effect::RecoveryEffect;
+use super::error::RecoveryError;
 use super::plan::{Plan, leaves_content};
 use super::report::{MissingReplica, RecoveryReport, SegmentSettled};
 use super::{Claimed, Phase, Purpose, Recovery};
@@ -14,6 +15,26 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 impl Recovery {
+    /// Whether the chain has room for one more segment. Asked before the claim, which fences the log's writer: that must not
+    /// be for nothing. Whatever certainly leaves the chain does not count. The open segment does: whether it is empty is only
+    /// known once its replicas are fenced.
+    pub(super) fn check_room(&self, record: &LogRecord) -> Result<(), RecoveryError> {
+        if self.config.purpose == Purpose::Delete {
+            return Ok(());
+        }
+        let stays =
+            |segment: &&Segment| segment.end_seq().is_none_or(|end| leaves_content(segment.base, end, record.floor));
+        let mut staying = record.segments.iter().filter(stays);
+        let (segments, max) = (staying.clone().count(), SEGMENTS_PER_LOG_MAX);
+        match staying.next().and(staying.next()) {
+            Some(second) if segments >= max => {
+                let (name, trim_to) = (record.name.clone(), second.base);
+                Err(RecoveryError::Full { name, segments, max, trim_to })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Asks for the swap.
     pub(super) fn register_segment(&mut self, now: Micros) {
         let claimed = self.claimed.as_ref().expect("registered after the claim");

@@ -3,6 +3,7 @@
 mod boundary;
 mod copies;
 mod deadline;
+mod full;
 mod modes;
 mod register;
 mod script;

@@ -1,7 +1,6 @@
 //! Logs that exist, do not, or were deleted; takeovers that end in a deletion.
 
 use crate::script::{MINE, Script, Shelves, config, id, open_from_10, version, write};
-use quarry_protocol::digest::Digest;
 use quarry_protocol::ids::{ChunkSeq, Epoch, LogId};
 use quarry_protocol::record::{LogRecord, Window};
 use quarry_protocol::recovery::{OpenMode, Purpose, RecoveryError, SwapOutcome};
@@ -92,22 +91,4 @@ fn a_configuration_that_cannot_be_is_refused_at_once() {
     let mut bad_name = config(write(3, 2), OpenMode::MustExist);
     bad_name.name = "..".to_owned();
     assert!(matches!(Script::new(bad_name).error(), RecoveryError::Config { .. }));
-}
-
-/// DESIGN 3.1: the record is bounded.
-#[test]
-fn a_chain_that_is_too_long_asks_for_a_trim() {
-    let mut record = open_from_10(3, 2);
-    let open = record.segments.pop().expect("one");
-    for i in 0..512 {
-        let mut sealed = open.clone();
-        let end = quarry_protocol::record::SegmentEnd::Sealed { at: ChunkSeq(i + 1), digest: Digest::default() };
-        (sealed.id, sealed.base, sealed.end) = (id(1, i as u32), ChunkSeq(i), end);
-        record.segments.push(sealed);
-    }
-    record.floor = ChunkSeq(0);
-    let mut script = Script::claimed(record);
-    let message = script.error().to_string();
-    assert!(message.contains("513 segments") && message.contains("trim"), "{message}");
-    assert!(script.find_swap().is_none());
 }
