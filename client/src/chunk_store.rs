@@ -216,6 +216,11 @@ pub struct RecoveryReport {
     pub sealed: Vec<(SegmentId, ChunkSeq)>,
     /// Who holds the new segment, as `zone (address)`.
     pub replicas: Vec<String>,
+    /// How many replicas the open asked for. If `replicas` are fewer, not enough nodes were there when a new log was placed.
+    /// What is acknowledged is on an ack quorum all the same, but fewer nodes may go away before appends stop: with two
+    /// replicas found instead of three and an ack quorum of two, one more node away stops them. That stays so until the
+    /// next open, which looks for replicas again.
+    pub replicas_wanted: usize,
     /// Replicas that were asked and did not answer, as `zone (address): why`.
     pub silent: Vec<String>,
     /// How long it took.

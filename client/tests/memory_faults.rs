@@ -260,9 +260,11 @@ async fn a_new_log_needs_enough_live_zones() {
     let memory = MemoryStore::new();
     memory.kill(0);
     let short = memory.store().open("short", impatient()).await.unwrap();
-    assert_eq!(short.report.replicas.len(), 2, "{:?}", short.report.replicas);
+    assert_eq!((short.report.replicas.len(), short.report.replicas_wanted), (2, 3), "{:?}", short.report.replicas);
     append_numbers(&short.writer, 0..1).await;
     memory.kill(1);
+    // What the report means: one more node away, and appends stop.
+    assert!(matches!(append(&short.writer, "1").await, Err(AppendError::NoQuorum { needed: 2, .. })));
     let error = memory.store().open(LOG, impatient()).await.unwrap_err();
     assert!(matches!(error, OpenError::NoPlace { .. }) && error.may_retry(), "{error:?}");
     assert!(error.to_string().contains("memory-a"), "{error}");
@@ -270,4 +272,7 @@ async fn a_new_log_needs_enough_live_zones() {
     memory.restart(1);
     let opened = memory.store().open(LOG, OpenOptions::with_create(CreateMode::IfMissing)).await.unwrap();
     append_numbers(&opened.writer, 0..1).await;
+    // Until the next open, which finds what there is.
+    let again = memory.store().open("short", OpenOptions::default()).await.unwrap();
+    assert_eq!((again.report.replicas.len(), again.report.replicas_wanted), (3, 3), "{:?}", again.report.replicas);
 }

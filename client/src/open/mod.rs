@@ -26,7 +26,7 @@ use crate::trim;
 use quarry_protocol::ids::OwnerId;
 use quarry_protocol::limits::{STRAGGLER_BYTES_MAX, STRAGGLER_CHUNKS_MAX};
 use quarry_protocol::record::{ReplicaRef, check_log_name};
-use quarry_protocol::recovery::{RecoveryConfig, RecoveryReport as Recovered};
+use quarry_protocol::recovery::{Purpose, RecoveryConfig, RecoveryReport as Recovered};
 use quarry_protocol::writer::WriterConfig;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub(crate) async fn open(parts: &Arc<Parts>, name: &str, options: &OpenOptions) 
     };
     let recovered =
         take_over(parts, config).await.map_err(|error| refused::open_error(name, options.deadline, error))?;
-    let report = report(&recovered, begun.elapsed());
+    let report = report(&recovered, &purpose, begun.elapsed());
     tracing::debug!(log = name, epoch = %report.epoch, next_seq = %report.next_seq, kept = report.kept, copied = report.copied,
         took = ?report.took, "opened");
     trim::tell_after_open(parts, &recovered);
@@ -77,7 +77,10 @@ pub(crate) fn who(replica: &ReplicaRef) -> String {
     format!("{} ({})", replica.zone, replica.address)
 }
 
-fn report(recovered: &Recovered, took: Duration) -> RecoveryReport {
+fn report(recovered: &Recovered, purpose: &Purpose, took: Duration) -> RecoveryReport {
+    let Purpose::Write { replicas: replicas_wanted, .. } = *purpose else {
+        unreachable!("an open is for writing");
+    };
     let segment = recovered.segment.as_ref().expect("a recovery that ends in writing has opened a segment");
     RecoveryReport {
         log: recovered.record.log,
@@ -91,6 +94,7 @@ fn report(recovered: &Recovered, took: Duration) -> RecoveryReport {
         copied: recovered.next_seq.0 - segment.base.0,
         sealed: recovered.settled.iter().map(|settled| (settled.segment, settled.sealed_at)).collect(),
         replicas: segment.replicas.iter().map(who).collect(),
+        replicas_wanted,
         silent: recovered.silent.iter().map(|missing| format!("{}: {}", who(&missing.replica), missing.why)).collect(),
         took,
     }
