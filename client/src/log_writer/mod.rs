@@ -8,8 +8,21 @@
 //! ```
 //! An append goes from its caller to the links without a task in between: the only wakeups of a committed append are the
 //! links', the task's when the quorum answers, and the caller's.
+//!
+//! # A replica that lags
+//!
+//! Appends go at the speed of the ack quorum. What a slower replica has not stored yet is kept for it beside the window, at
+//! most [`STRAGGLER_CHUNKS_MAX`] committed chunks and [`STRAGGLER_BYTES_MAX`] of them (P10). Each bound holds a largest window:
+//! a burst that fits in the window costs no replica its place, however late that answers. A longer burst does if a replica
+//! falls back further than the bounds, and whether it is ill or merely slower is not asked: to keep more would be memory
+//! without a bound, to wait for it would let the slowest replica set the pace.
+//!
+//! A replica that was left behind is put nothing until it has stored what was on its way to it; then it takes part again from
+//! what is committed by that time. The chunks between it lacks; they are on an ack quorum.
 
 mod effects;
+#[cfg(test)]
+mod lagging_tests;
 mod pending;
 mod settle;
 mod shared;
@@ -23,11 +36,15 @@ use crate::error::AppendError;
 use crate::link::ReplicaLink;
 use bytes::Bytes;
 use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
+use quarry_protocol::limits::{STRAGGLER_BYTES_MAX, STRAGGLER_CHUNKS_MAX, WINDOW_BYTES_MAX, WINDOW_CHUNKS_MAX};
 use quarry_protocol::writer::WriterConfig;
 use shared::Shared;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+
+// What the module says of bursts.
+const _: () = assert!(STRAGGLER_CHUNKS_MAX >= WINDOW_CHUNKS_MAX && STRAGGLER_BYTES_MAX >= WINDOW_BYTES_MAX);
 
 /// The one writer of a log, until another open takes the log over; from [`crate::ChunkStore::open`].
 ///

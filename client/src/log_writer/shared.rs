@@ -96,6 +96,11 @@ impl Shared {
         self.lock().machine.committed()
     }
 
+    #[cfg(test)]
+    pub(super) fn kept_for_stragglers(&self) -> (u64, u64) {
+        self.lock().machine.kept_for_stragglers()
+    }
+
     pub(super) async fn append(&self, payload: Bytes) -> Result<PendingAppend, AppendError> {
         let crc = self.judge(&payload)?;
         let turn = match self.turn.try_lock() {

@@ -20,7 +20,7 @@ use std::time::Duration;
 const SEGMENT: SegmentId = SegmentId { epoch: Epoch(7), index: 0 };
 
 /// A link that is up, remembers what was put, and says what it is told to.
-struct ScriptedLink {
+pub(super) struct ScriptedLink {
     replica: ReplicaRef,
     puts: Mutex<Vec<(ChunkHeader, Bytes)>>,
     flushes: AtomicUsize,
@@ -60,24 +60,29 @@ impl ReplicaLink for ScriptedLink {
 }
 
 impl ScriptedLink {
-    fn say(&self, event: LinkEvent) {
+    pub(super) fn say(&self, event: LinkEvent) {
         let events = self.events.lock().unwrap();
         let (tag, sender) = events.as_ref().unwrap();
         // The task may be gone, like a connection's other end.
         let _ = sender.send((*tag, event));
     }
 
-    fn seqs(&self) -> Vec<u64> {
+    pub(super) fn seqs(&self) -> Vec<u64> {
         self.puts.lock().unwrap().iter().map(|(header, _)| header.seq.0).collect()
     }
 }
 
-struct Scripted {
-    links: Vec<Arc<ScriptedLink>>,
-    writer: LogWriter,
+pub(super) struct Scripted {
+    pub(super) links: Vec<Arc<ScriptedLink>>,
+    pub(super) writer: LogWriter,
 }
 
 fn scripted(window: Window, deadline: Duration) -> Scripted {
+    scripted_keeping(window, deadline, (64, 1 << 20))
+}
+
+/// A writer that keeps so many committed chunks, and bytes, for a replica that lags.
+pub(super) fn scripted_keeping(window: Window, deadline: Duration, (chunks, bytes): (u32, u64)) -> Scripted {
     let ended = Arc::new(AtomicUsize::new(0));
     let link = |i: u8| {
         Arc::new(ScriptedLink {
@@ -98,19 +103,19 @@ fn scripted(window: Window, deadline: Duration) -> Scripted {
         digest: Digest::start(LogId([9; 16]), SEGMENT, ChunkSeq(100)),
         carried: Vec::new(),
         deadline_us: deadline.as_micros() as u64,
-        straggler_chunks_max: 64,
-        straggler_bytes_max: 1 << 20,
+        straggler_chunks_max: chunks,
+        straggler_bytes_max: bytes,
     };
     let dyn_links = links.iter().map(|link| Arc::clone(link) as Arc<dyn ReplicaLink>).collect();
     Scripted { links, writer: LogWriter::start("log", config, dyn_links) }
 }
 
 const WINDOW: Window = Window { chunks: 4, bytes: 100 };
-const LONG: Duration = Duration::from_secs(1000);
+pub(super) const LONG: Duration = Duration::from_secs(1000);
 
 impl Scripted {
     /// Two of three say they have stored it.
-    async fn commit(&self, seq: u64) {
+    pub(super) async fn commit(&self, seq: u64) {
         for link in &self.links[..2] {
             link.say(LinkEvent::Stored(ChunkSeq(seq)));
         }
@@ -123,13 +128,13 @@ impl Scripted {
 }
 
 /// Lets every other task do what it can.
-async fn settle() {
+pub(super) async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
 }
 
-fn payload(bytes: usize) -> Bytes {
+pub(super) fn payload(bytes: usize) -> Bytes {
     Bytes::from(vec![1; bytes])
 }
 
