@@ -2,7 +2,7 @@
 
 use crate::args::DevArgs;
 use crate::exit::{Failure, Health};
-use crate::output::Output;
+use crate::output::{Output, say};
 use quarry_bench::local_cluster::{LocalCluster, LocalClusterPlan};
 use serde_json::{Value, json};
 use std::env;
@@ -29,13 +29,13 @@ pub(crate) async fn run(args: DevArgs, output: Output) -> Result<Health, Failure
         };
         let node = &cluster.nodes()[index];
         let (number, log, again) = (node.number(), node.log(), node.start_command().join(" "));
-        eprintln!(
+        say(&format!(
             "node {number} ended with {status}; its log is {}; start it again with: quarry {again}",
             log.display()
-        );
+        ));
         health = Health::Warning;
     }
-    eprintln!("stopping the nodes; their data stays in {}", args.dir.display());
+    say(&format!("stopping the nodes; their data stays in {}", args.dir.display()));
     cluster.stop().await?;
     Ok(health)
 }
@@ -83,7 +83,7 @@ fn announce(cluster: &LocalCluster, output: Output) {
         }));
         lines.join("\n")
     });
-    eprintln!("{} nodes serve; Ctrl-C stops them", cluster.nodes().len());
+    say(&format!("{} nodes serve; Ctrl-C stops them", cluster.nodes().len()));
 }
 
 /// Whatever asks this process to end.

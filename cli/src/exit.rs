@@ -1,6 +1,6 @@
 //! What a run ends with: its exit code, and what it says when it failed.
 
-use crate::output::Output;
+use crate::output::{Output, say};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -44,6 +44,10 @@ impl Failure {
         &self.message
     }
 
+    fn to_json(&self) -> String {
+        json!({ "error": self.message, "exit_code": self.code() }).to_string()
+    }
+
     const fn code(&self) -> u8 {
         if self.usage { 3 } else { 2 }
     }
@@ -62,9 +66,9 @@ pub(crate) fn report(output: Output, outcome: Result<Health, Failure>) -> ExitCo
         Ok(Health::Warning) => ExitCode::from(1),
         Ok(Health::Unhealthy) => ExitCode::from(2),
         Err(failure) => {
-            eprintln!("error: {}", failure.message);
+            say(&format!("error: {}", failure.message));
             if output.json {
-                output.line(&json!({ "error": failure.message, "exit_code": failure.code() }).to_string());
+                output.line(&failure.to_json());
             }
             ExitCode::from(failure.code())
         }
@@ -72,8 +76,15 @@ pub(crate) fn report(output: Output, outcome: Result<Health, Failure>) -> ExitCo
 }
 
 /// Prints what clap has to say: help and version with exit code 0, a wrong command line with 3.
-pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+pub(crate) fn usage(error: &clap::Error, json: bool) -> ExitCode {
     // Nothing is left to do when even this cannot be printed.
     let _ = error.print();
-    if error.use_stderr() { ExitCode::from(3) } else { ExitCode::SUCCESS }
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let failure = Failure::usage(error.render().to_string().trim_start_matches("error: ").trim_end());
+    if json {
+        Output { json }.line(&failure.to_json());
+    }
+    ExitCode::from(failure.code())
 }

@@ -26,13 +26,15 @@ use args::{Cli, Command};
 use clap::Parser;
 use exit::{Failure, Health};
 use output::Output;
+use std::env;
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(usage) => return exit::usage(&usage),
+        // What was parsed of the command line is gone by now.
+        Err(error) => return exit::usage(&error, env::args_os().any(|argument| argument == "--json")),
     };
     let output = Output { json: cli.json };
     exit::report(output, run(cli, output))
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, output: Output) -> Result<Health, Failure> {
     let store = cli.store;
+    log_to_stderr();
     match cli.command {
         Command::Format(args) => format::run(&args, output),
         Command::Start(args) => start::run(args, output),
@@ -55,7 +58,6 @@ fn run(cli: Cli, output: Output) -> Result<Health, Failure> {
 
 /// For commands whose main future may block on standard input or output: the client's tasks run beside it.
 fn threads() -> Result<Runtime, Failure> {
-    log_to_stderr();
     Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -66,13 +68,14 @@ fn threads() -> Result<Runtime, Failure> {
 /// For commands that measure, or that start node processes: everything happens on the main thread, which lives as long
 /// as the process (nodes are killed with the thread that started them).
 fn one_thread() -> Result<Runtime, Failure> {
-    log_to_stderr();
     Builder::new_current_thread().enable_all().build().map_err(|why| Failure::new(format!("no runtime: {why}")))
 }
 
-/// What the libraries have to say goes to standard error; `QUARRY_LOG` chooses how much (default: warnings).
+/// What the libraries, and thereby a node, have to say goes to standard error; `QUARRY_LOG` chooses how much (default: warnings).
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("QUARRY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // A standard error that nobody reads must not end a command.
+    subscriber.log_internal_errors(false).init();
 }

@@ -3,7 +3,7 @@
 use crate::args::StartArgs;
 use crate::dev::StopSignals;
 use crate::exit::{Failure, Health};
-use crate::output::Output;
+use crate::output::{Output, say};
 use quarry_node::Node;
 use quarry_node::config::{Settings, StartConfig};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
@@ -54,7 +54,7 @@ async fn serve(config: StartConfig, output: Output) -> Result<Health, Failure> {
     let mut ended = spawn_blocking(move || node.wait());
     tokio::select! {
         () = stop.recv() => {
-            eprintln!("stopping: what was accepted is being made durable");
+            say("stopping: what was accepted is being made durable");
             stopper.stop();
             ended.await?;
             Ok(Health::Good)

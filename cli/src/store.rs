@@ -1,6 +1,7 @@
 //! From `--store` or `QUARRY_STORE` to a connected store.
 
 use crate::exit::Failure;
+use quarry_client::store_url::{StorePlace, StoreUrl};
 use quarry_client::{ChunkStore, ConnectError, connect};
 use std::sync::Arc;
 
@@ -13,8 +14,23 @@ pub(crate) fn url(store: Option<String>) -> Result<String, Failure> {
     })
 }
 
+/// That the register's directory is there. The client would make it, and every log would seem never to have been: a disk
+/// that is not mounted must not look like a new store (P13).
+pub(crate) fn check_register(url: &str) -> Result<(), String> {
+    match StoreUrl::parse(url).map(|parsed| parsed.place) {
+        Ok(StorePlace::Nodes { register, .. }) if !register.exists() => Err(format!(
+            "the register {} is not there: mount or restore it, since it says where every log lies; for a new store, make \
+             the directory first",
+            register.display()
+        )),
+        // What is wrong with a URL is for connect to say.
+        _ => Ok(()),
+    }
+}
+
 /// Connects to the store that was given.
 pub(crate) async fn open(store: Option<String>) -> Result<Arc<dyn ChunkStore>, Failure> {
     let url = url(store)?;
+    check_register(&url).map_err(Failure::new)?;
     connect(&url).await.map_err(|why| Failure::of(matches!(why, ConnectError::BadUrl { .. }), why))
 }

@@ -8,6 +8,7 @@ use crate::exit::{Failure, Health};
 use crate::output::Output;
 use crate::progress;
 use crate::size::Size;
+use crate::store;
 use quarry_bench::append::Load;
 use quarry_bench::local_cluster::{LocalCluster, LocalClusterPlan};
 use quarry_bench::measurement::{Measurement, MeasurementError};
@@ -29,7 +30,10 @@ pub(crate) async fn run(command: BenchCommand, store: Option<String>, output: Ou
         std::fs::create_dir_all(&args.dir)
             .map_err(|why| Failure::new(format!("--dir {}: {why}: choose another", args.dir.display())))?;
         match store {
-            Some(url) => append(&args, &url, "given with --store".to_owned(), 0).await,
+            Some(url) => {
+                store::check_register(&url).map_err(Failure::new)?;
+                append(&args, &url, "given with --store".to_owned(), 0).await
+            }
             None => append_to_own_cluster(&args).await,
         }
     };

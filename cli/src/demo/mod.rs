@@ -15,7 +15,7 @@ mod writing;
 use crate::args::DemoArgs;
 use crate::dev::StopSignals;
 use crate::exit::{Failure, Health};
-use crate::output::Output;
+use crate::output::{self, Output};
 use input::Input;
 use quarry_bench::device::probe_direct_writes;
 use quarry_bench::local_cluster::{LocalCluster, LocalClusterPlan};
@@ -112,5 +112,5 @@ fn room_for(dir: &Path, input: &Input) -> Result<(), Failure> {
 
 /// A line of the story, as it happens.
 fn say(line: &str) {
-    eprintln!("demo: {line}");
+    output::say(&format!("demo: {line}"));
 }

@@ -7,6 +7,7 @@ use crate::output::Output;
 use crate::{progress, units};
 use indicatif::ProgressBar;
 use quarry_client::{AppendError, ChunkStore, CreateMode, LogWriter, OpenError, OpenOptions, PendingAppend};
+use quarry_protocol::limits::CHUNK_PAYLOAD_BYTES_MAX;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::io;
@@ -54,11 +55,16 @@ pub(super) async fn run(store: &dyn ChunkStore, args: &AppendArgs, output: Outpu
     Ok(Health::Good)
 }
 
+/// What can be said before there is a store: a wrong size is wrong usage whether or not the nodes answer.
+pub(super) fn check(args: &AppendArgs) -> Result<(), Failure> {
+    chunk_bytes(args, CHUNK_PAYLOAD_BYTES_MAX).map(|_| ())
+}
+
 fn chunk_bytes(args: &AppendArgs, max: u32) -> Result<usize, Failure> {
     let size = args.chunk_size.0;
     if size == 0 || size > u64::from(max) {
         return Err(Failure::usage(format!(
-            "--chunk-size {}: a chunk of this store holds 1 to {max} bytes",
+            "--chunk-size {}: a chunk holds 1 to {max} bytes: give a size within, such as 64KiB",
             args.chunk_size
         )));
     }
@@ -66,6 +72,11 @@ fn chunk_bytes(args: &AppendArgs, max: u32) -> Result<usize, Failure> {
 }
 
 fn open_failure(why: OpenError) -> Failure {
+    if let OpenError::NotFound { name } = &why {
+        return Failure::new(format!(
+            "log {name:?} does not exist: check the name with `quarry log ls`, or leave --must-exist out to make it"
+        ));
+    }
     Failure::of(matches!(why, OpenError::BadName { .. } | OpenError::BadOptions { .. }), why)
 }
 

@@ -15,6 +15,9 @@ use crate::output::Output;
 use crate::store;
 
 pub(crate) async fn run(command: LogCommand, store: Option<String>, output: Output) -> Result<Health, Failure> {
+    if let LogCommand::Append(args) = &command {
+        append::check(args)?;
+    }
     let store = store::open(store).await?;
     match command {
         LogCommand::Append(args) => append::run(&*store, &args, output).await,

@@ -2,7 +2,7 @@
 
 use crate::args::ReadArgs;
 use crate::exit::{Failure, Health};
-use crate::output::{Output, end_without_reader};
+use crate::output::{Output, is_read};
 use crate::units;
 use futures::TryStreamExt;
 use quarry_client::{ChunkStore, ReadChunk, ReadError, ReadOptions, ReadRange};
@@ -25,14 +25,15 @@ pub(super) async fn run(store: &dyn ChunkStore, args: &ReadArgs, output: Output)
     let options = ReadOptions { follow: args.follow, ..ReadOptions::default() };
     let mut chunks = store.read(&args.log, range, options).await.map_err(failure)?;
     while let Some(chunk) = chunks.try_next().await.map_err(failure)? {
-        if output.json {
-            output.print(&line(&chunk), |_| String::new());
+        let read_on = if output.json {
+            output.print(&line(&chunk), |_| String::new())
         } else {
             // Flushed by chunk: who follows sees each as it comes.
             let mut stdout = io::stdout().lock();
-            if let Err(why) = stdout.write_all(&chunk.payload).and_then(|()| stdout.flush()) {
-                end_without_reader(&why);
-            }
+            is_read(stdout.write_all(&chunk.payload).and_then(|()| stdout.flush()))
+        };
+        if !read_on {
+            break;
         }
     }
     Ok(Health::Good)

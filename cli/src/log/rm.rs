@@ -1,7 +1,7 @@
 //! `quarry log rm`: delete a log.
 
 use crate::exit::{Failure, Health};
-use crate::output::Output;
+use crate::output::{Output, say};
 use quarry_client::{ChunkStore, DeleteError};
 use serde_json::json;
 
@@ -10,7 +10,9 @@ pub(super) async fn run(store: &dyn ChunkStore, log: &str, output: Output) -> Re
         store.delete(log).await.map_err(|why| Failure::of(matches!(why, DeleteError::BadName { .. }), why))?;
     output.print(&json!({ "log": log, "unreached": deleted.unreached }), |_| format!("{log:?} is deleted"));
     for replica in &deleted.unreached {
-        eprintln!("warning: {replica} still holds bytes of the log: delete it again when the replica is back");
+        say(&format!(
+            "warning: a replica was not told, and keeps its bytes of {log:?}: {replica}; when it is back, run `quarry log rm` again"
+        ));
     }
     Ok(if deleted.unreached.is_empty() { Health::Good } else { Health::Warning })
 }

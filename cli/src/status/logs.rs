@@ -1,5 +1,6 @@
 //! What the register and the replicas say of every log.
 
+use crate::store;
 use futures::StreamExt;
 use futures::stream;
 use quarry_client::{ChunkStore, Inspection, connect};
@@ -29,7 +30,7 @@ pub(super) struct LogSeen {
     pub(super) log: String,
     /// How many more replicas it can lose and still be read and taken over; negative if it cannot be now.
     pub(super) margin: i64,
-    /// How many replicas did not answer, segment by segment.
+    /// How many replicas did not answer, of the segment that misses the most.
     pub(super) silent: usize,
 }
 
@@ -38,6 +39,9 @@ const NAMED: usize = 10;
 
 pub(super) async fn ask(url: &str, logs_max: usize) -> LogsSeen {
     let failed = |why: String| LogsSeen { error: Some(why), ..LogsSeen::default() };
+    if let Err(why) = store::check_register(url) {
+        return failed(why);
+    }
     let store = match connect(url).await {
         Ok(store) => store,
         Err(why) => return failed(why.to_string()),
@@ -80,7 +84,7 @@ fn margin(inspection: &Inspection) -> LogSeen {
             _ => 1,
         };
         log.margin = log.margin.min(answering as i64 - needed as i64);
-        log.silent += replicas - answering;
+        log.silent = log.silent.max(replicas - answering);
     }
     log
 }

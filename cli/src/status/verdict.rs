@@ -60,9 +60,12 @@ pub(super) fn judge(nodes: &[NodeSeen], logs: &LogsSeen, quorum: Quorum) -> Judg
     for log in logs.weakest.iter().filter(|log| log.silent > 0 || log.margin < 0) {
         reasons.push(match log.margin {
             ..0 => {
-                format!("log {:?} cannot be taken over or fully read: {} replicas do not answer", log.log, log.silent)
+                format!(
+                    "log {:?} cannot be taken over or fully read: {} of a segment's replicas do not answer",
+                    log.log, log.silent
+                )
             }
-            _ => format!("log {:?} misses {} replicas", log.log, log.silent),
+            _ => format!("log {:?}: {} of a segment's replicas do not answer", log.log, log.silent),
         });
     }
     margin = logs.weakest.iter().map(|log| log.margin).fold(margin, i64::min);
