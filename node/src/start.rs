@@ -162,8 +162,22 @@ fn cpus(config: &StartConfig, shards: usize) -> Result<Vec<usize>, StartError> {
     Ok(cpus)
 }
 
+/// How often an address in use is tried again, and how long after: three seconds in all.
+const BIND_TRIES_MAX: u32 = 60;
+const BIND_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
 fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|why| StartError::Listen { address, what: what.to_owned(), why })
+    // The kernel lets go of a killed node's rings, and of the socket they accept on, a moment after the process is gone.
+    let mut tries = 0;
+    loop {
+        match TcpListener::bind(address) {
+            Err(why) if why.kind() == std::io::ErrorKind::AddrInUse && tries < BIND_TRIES_MAX => {
+                tries += 1;
+                std::thread::sleep(BIND_PAUSE);
+            }
+            bound => return bound.map_err(|why| StartError::Listen { address, what: what.to_owned(), why }),
+        }
+    }
 }
 
 fn listen(config: &StartConfig, shards: usize) -> Result<Vec<TcpListener>, StartError> {
