@@ -21,6 +21,7 @@ use crate::ids::DiskId;
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BATCH_HEADER_BYTES, BLOCK_BYTES, CHUNK_HEADER_BYTES, RECORD_BYTES,
 };
+use crate::planted;
 use crate::snapshot::{Record, RecordError};
 
 const MAGIC: [u8; 4] = *b"QBAT";
@@ -281,7 +282,7 @@ impl BatchHeader {
     }
 
     fn check_heads(&self, computed: u32) -> Result<(), BatchError> {
-        if computed == self.heads_crc {
+        if computed == self.heads_crc || planted!(HeadsUnchecked) {
             Ok(())
         } else {
             Err(BatchError::HeadsChecksum { stored: self.heads_crc, computed })

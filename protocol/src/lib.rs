@@ -21,6 +21,7 @@ pub mod frame;
 pub mod ids;
 pub mod limits;
 pub mod message;
+pub mod planted;
 pub mod quorum;
 pub mod ranges;
 pub mod record;

@@ -4,6 +4,7 @@ use super::files::FileState;
 use super::pace::{FILES_READY_AHEAD, FILL_BYTES, PREPARE_RETRY_US};
 use super::{Store, StoreEffect};
 use quarry_protocol::limits::FILES_IN_RESERVE;
+use quarry_protocol::planted;
 use quarry_protocol::time::Micros;
 
 #[derive(Debug)]
@@ -64,6 +65,10 @@ impl Store {
             Step::Fill(bytes) => {
                 filling.at += u64::from(bytes);
                 filling.step = Step::Next;
+                if planted!(FileReadyUnsynced) && filling.at >= self.config.file_bytes {
+                    self.preparing.filling = None;
+                    self.files.set_state(file, FileState::Ready);
+                }
             }
             Step::Sync => {
                 self.preparing.filling = None;

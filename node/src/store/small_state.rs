@@ -6,6 +6,7 @@
 use super::index::ChunkKey;
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
+use quarry_protocol::planted;
 use quarry_protocol::ranges::SeqRanges;
 use quarry_protocol::snapshot::{IdentityRecord, LogRecord, LossRecord, Record};
 use std::collections::BTreeMap;
@@ -92,6 +93,9 @@ impl SmallState {
                 if deleted {
                     self.forget_losses(record.log, ChunkSeq(u64::MAX));
                 } else if now > floor {
+                    if planted!(FenceForgottenWithFloor) {
+                        log.fence = Epoch(0);
+                    }
                     self.forget_losses(record.log, now);
                 }
             }
@@ -133,13 +137,16 @@ impl SmallState {
 
     /// The records, as a snapshot holds them.
     pub(super) fn to_records(&self) -> impl Iterator<Item = Record> + '_ {
-        let losses = self.losses.iter().flat_map(|(&(log, segment), ranges)| {
+        let losses = self.losses.iter().filter(|_| !planted!(LossesForgotten)).flat_map(|(&(log, segment), ranges)| {
             ranges.iter().map(move |(from, to)| Record::Loss(LossRecord { log, segment, from, to }))
         });
         self.identities
             .iter()
             .map(|identity| Record::Identity(*identity))
-            .chain(self.logs.values().map(|log| Record::Log(*log)))
+            .chain(self.logs.values().map(|log| {
+                let fence = if planted!(SnapshotWithoutFences) { Epoch(0) } else { log.fence };
+                Record::Log(LogRecord { fence, ..*log })
+            }))
             .chain(losses)
     }
 }

@@ -5,6 +5,7 @@ use super::room::{cost, usable_bytes};
 use super::{Place, Store};
 use quarry_protocol::ids::{ChunkSeq, LogId};
 use quarry_protocol::limits::{FILES_IN_RESERVE, FULL_PERCENT, FULL_RESUME_PERCENT};
+use quarry_protocol::planted;
 
 impl Store {
     /// Files this shard has or can still make.
@@ -37,7 +38,7 @@ impl Store {
         let (live, capacity) = (self.live_bytes(), self.capacity());
         let percent = if self.full { FULL_RESUME_PERCENT } else { FULL_PERCENT };
         let reached = u128::from(live) * 100 > u128::from(capacity) * u128::from(percent);
-        self.full = reached || capacity == 0;
+        self.full = reached || capacity == 0 || self.full && planted!(FullForEver);
     }
 
     pub(super) fn is_idle(&self) -> bool {

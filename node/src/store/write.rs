@@ -12,6 +12,7 @@ use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::limits::{
     BATCH_BYTES_SOFT_MAX, BATCH_ENTRIES_MAX, BATCHES_IN_FLIGHT_MAX, BLOCK_BYTES, CHUNK_HEADER_BYTES, FILES_IN_RESERVE,
 };
+use quarry_protocol::planted;
 use quarry_protocol::replica::{Slot, ToStore};
 use quarry_protocol::snapshot::Record;
 use quarry_protocol::time::Micros;
@@ -65,7 +66,7 @@ impl Store {
 
     /// Whether puts may take room: the reserve is for control records and copying forward (D7).
     pub(super) fn puts_may_take_room(&self) -> bool {
-        self.files.free() as u64 >= FILES_IN_RESERVE
+        self.files.free() as u64 >= FILES_IN_RESERVE || planted!(ReserveSpent)
     }
 
     fn head_may_be_placed(&self) -> bool {
@@ -193,7 +194,9 @@ impl Store {
                     self.placed(batch, &header, at, None);
                 }
                 ToStore::Control(record) => {
-                    batch.body.push_control(&record);
+                    if !(planted!(ControlSkipsTheBatch) && batch.body.entries > 0) {
+                        batch.body.push_control(&record);
+                    }
                     self.state.apply(&record);
                 }
             }

@@ -6,6 +6,7 @@ use super::error::RecoveryError;
 use super::event::{RegisterFailure, RequestNo, SwapOutcome};
 use super::{Claimed, OpenMode, Phase, Purpose, Recovery};
 use crate::ids::{Epoch, LogId};
+use crate::planted;
 use crate::record::{LogRecord, Version};
 use crate::time::Micros;
 use alloc::boxed::Box;
@@ -104,6 +105,10 @@ impl Recovery {
                 self.landed(now, version, *record);
             }
             SwapOutcome::Conflict => self.read_now(now),
+            SwapOutcome::Ambiguous(_) if planted!(OpenWithoutTheSwap) => {
+                let (version, record) = self.register.change.clone().expect("a swap that was answered was asked for");
+                self.landed(now, version.unwrap_or(Version(alloc::vec::Vec::new())), *record);
+            }
             SwapOutcome::Ambiguous(why) => {
                 self.register.uncertain = true;
                 self.register.trouble = Some(why);
@@ -170,7 +175,7 @@ impl Recovery {
                 }
                 self.created = false;
                 self.before = Some(record.clone());
-                record.epoch = record.epoch.next();
+                record.epoch = if planted!(ClaimKeepsEpoch) { record.epoch.max(Epoch(1)) } else { record.epoch.next() };
                 record.owner = self.config.owner;
                 self.swap(Some(version), record);
             }
@@ -225,6 +230,7 @@ impl Recovery {
         }
         // Any change that is still on its way compares a version that is gone for ever.
         self.register.uncertain = false;
+        let record = if planted!(FloorNotReread) { claimed.record.clone() } else { record };
         (claimed.version, claimed.record) = (version, record);
         self.enter(now, Phase::Settling);
     }
@@ -233,6 +239,7 @@ impl Recovery {
     /// there before (pitfall 20e).
     fn contains_change(&self, record: &LogRecord) -> bool {
         match self.config.purpose {
+            _ if planted!(SwapByEpochAndOwner) => true,
             Purpose::Delete => record.deleted,
             Purpose::Write { .. } => {
                 let Some((_, change)) = &self.register.change else { return false };

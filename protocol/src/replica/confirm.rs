@@ -5,6 +5,7 @@ use super::{InFlight, Replica, ReplicaEffect, ToStore, Waiting};
 use crate::ids::{ChunkSeq, LogId, SegmentId};
 use crate::limits::LOSSES_PER_SHARD_MAX;
 use crate::message::{Refusal, Reply};
+use crate::planted;
 use crate::snapshot::{LogRecord, LossRecord, Record};
 use alloc::string::ToString;
 
@@ -50,6 +51,9 @@ impl Replica {
         known.durable.merge(record);
         if known.durable.deleted > before.deleted {
             known.segments.clear();
+            if planted!(DeletedLogForgotten) {
+                self.logs.remove(&log);
+            }
             self.effects.push_back(ReplicaEffect::Free { log, below: None });
         } else if known.durable.floor > before.floor {
             known.drop_below_floor();
@@ -99,7 +103,9 @@ impl Replica {
         }
         let lossy = known.segments.entry(segment).or_default();
         lossy.held.remove(from, to);
-        lossy.lost.insert(from, to);
+        if !planted!(LossAnsweredNever) {
+            lossy.lost.insert(from, to);
+        }
         if self.failed.is_some() {
             return;
         }

@@ -5,6 +5,7 @@ use super::{InFlight, Replica, Ticket, ToStore, Waiting};
 use crate::ids::{ChunkSeq, Epoch, LogId, SegmentId};
 use crate::limits::SEGMENTS_PER_REQUEST_MAX;
 use crate::message::Refusal;
+use crate::planted;
 use crate::snapshot::{LogRecord, Record};
 use alloc::vec::Vec;
 
@@ -30,6 +31,7 @@ impl Replica {
         let record = LogRecord { fence: epoch, ..known.told };
         // The same epoch again also drains: puts of that very epoch may have come in between.
         let order = self.raise(record).unwrap_or(self.ordered);
+        let order = if planted!(FenceAnsweredEarly) { self.stored } else { order };
         self.wait(order, Waiting::Fence { to: from, log, epoch, segments, absent });
         Ok(())
     }
@@ -41,6 +43,7 @@ impl Replica {
         let raised = LogRecord { floor: known.told.floor.max(floor), word: known.told.word.max(word), ..known.told };
         let floor_order = known.floor_order;
         let order = self.raise(raised).unwrap_or(floor_order);
+        let order = if planted!(TrimConfirmedEarly) { self.stored } else { order };
         self.wait(order, Waiting::Trim { to: from, log });
         Ok(())
     }

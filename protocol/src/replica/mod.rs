@@ -30,6 +30,7 @@ pub use state::{LogState, SegmentState};
 
 use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
 use crate::message::{Answer, Refusal, Reply, Request};
+use crate::planted;
 use crate::snapshot::{LogRecord, LossRecord};
 use crate::time::Micros;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -205,7 +206,8 @@ impl Replica {
 
     /// P8: only the identity in force, on a disk that works, can say that something was never here.
     fn absent(&self, named: DiskId) -> Absent {
-        let certain = named == self.identity.current && self.failed.is_none();
+        let in_force = named == self.identity.current || planted!(RetiredAnswersNever);
+        let certain = in_force && self.failed.is_none();
         Absent(if certain { Answer::Never } else { Answer::Unknown })
     }
 

@@ -7,6 +7,7 @@ use crate::chunk::{ChunkHeader, check_length};
 use crate::ids::{ChunkSeq, DiskId, Epoch};
 use crate::limits::LOGS_PER_SHARD_MAX;
 use crate::message::Refusal;
+use crate::planted;
 
 /// What becomes of a put that is not refused.
 enum Taken {
@@ -39,7 +40,10 @@ impl Replica {
         match taken {
             Taken::New => self.store_chunk(from, header, slot),
             // Pitfall 10: the second copy of a put is answered no sooner than the first.
-            Taken::OnItsWay { order } => self.wait(order, Waiting::Put { to: from }),
+            Taken::OnItsWay { order } => {
+                let order = if planted!(DuplicateStoredEarly) { self.stored } else { order };
+                self.wait(order, Waiting::Put { to: from });
+            }
             Taken::BeingTrimmed { order } => self.wait(order, Waiting::PutBelowFloor { to: from, log, seq }),
             Taken::Held(proof) | Taken::Trimmed(proof) => {
                 self.effects.push_back(ReplicaEffect::PutStored { to: from, proof });
@@ -57,7 +61,7 @@ impl Replica {
             return Ok(Taken::New);
         };
         // P3, pitfall 9: the fence comes first, for retransmissions too.
-        if header.segment.epoch < log.told.fence {
+        if header.segment.epoch < log.told.fence && !planted!(NoFence) {
             return Err(Refusal::Fenced { by: log.told.fence });
         }
         log.check_not_deleted()?;
@@ -98,7 +102,7 @@ impl Replica {
     }
 
     pub(super) fn check_disk(&self, named: DiskId) -> Result<(), Refusal> {
-        if named == self.identity.current || self.identity.retired.contains(&named) {
+        if named == self.identity.current || self.identity.retired.contains(&named) || planted!(AnyDiskAnswers) {
             Ok(())
         } else {
             Err(Refusal::WrongDisk { named, here: self.identity.current })
@@ -106,7 +110,7 @@ impl Replica {
     }
 
     fn check_not_retired(&self, named: DiskId) -> Result<(), Refusal> {
-        if named == self.identity.current {
+        if named == self.identity.current || planted!(AnyDiskAnswers) {
             Ok(())
         } else {
             Err(Refusal::Retired { named, here: self.identity.current })

@@ -27,6 +27,7 @@ use crate::chunk::{ChunkHeader, check_length};
 use crate::digest::Digest;
 use crate::ids::ChunkSeq;
 use crate::message::Refusal;
+use crate::planted;
 use crate::quorum::ReplicaSet;
 use crate::time::Micros;
 use alloc::collections::VecDeque;
@@ -78,8 +79,8 @@ impl Writer {
 
     /// The watermark that the next chunk carries: one past the highest seq known to be committed (P2).
     #[must_use]
-    pub const fn watermark(&self) -> ChunkSeq {
-        self.chunks.committed()
+    pub fn watermark(&self) -> ChunkSeq {
+        if planted!(WatermarkRunsAhead) { self.chunks.next() } else { self.chunks.committed() }
     }
 
     /// Chunks and payload bytes put beyond what is committed.
@@ -202,7 +203,8 @@ impl Writer {
             return;
         }
         let (seq, length) = (self.chunks.next(), bytes as u32);
-        self.digest = self.digest.chain(seq, length, payload_crc);
+        let before = if planted!(DigestStartsOver) { Digest::default() } else { self.digest };
+        self.digest = before.chain(seq, length, payload_crc);
         let header = ChunkHeader {
             log: self.config.log,
             segment: self.config.segment,
@@ -309,7 +311,7 @@ impl Writer {
         let (chunks_max, bytes_max) = (self.config.straggler_chunks_max, self.config.straggler_bytes_max);
         loop {
             let (chunks, bytes) = self.chunks.behind();
-            if chunks <= u64::from(chunks_max) && bytes <= bytes_max {
+            if chunks <= u64::from(chunks_max) && bytes <= bytes_max || planted!(StragglersUnbounded) {
                 return;
             }
             let lacks_from = self.chunks.first();
@@ -368,7 +370,8 @@ impl Writer {
         self.effects.push_back(WriterEffect::Stopped { why: why.clone() });
         for kept in self.chunks.drain_in_flight() {
             if let Some(token) = kept.token {
-                let fate = if kept.handed { Fate::Unknown } else { Fate::NeverStored };
+                let fate =
+                    if kept.handed && !planted!(HandedIsNeverStored) { Fate::Unknown } else { Fate::NeverStored };
                 let why = AppendFailure::Stopped(why.clone());
                 self.effects.push_back(WriterEffect::Failed { token, seq: Some(kept.header.seq), fate, why });
             }

@@ -14,6 +14,7 @@ use super::base::Base;
 use super::files::{FileSeen, Role};
 use super::scan::{Contents, Sighting};
 use quarry_protocol::batch::BatchKind;
+use quarry_protocol::planted;
 use quarry_protocol::snapshot::FileRecord;
 use std::collections::BTreeMap;
 
@@ -68,6 +69,7 @@ impl<'a> Line<'a> {
                 }
             }
         }
+        let mark = if planted!(MarksIgnored) { mark.min(base.last) } else { mark };
         let mut end = mark;
         let intact =
             |number: u64| batches.get(&number).is_some_and(|(_, sighting): &(usize, &Sighting)| sighting.is_intact());

@@ -7,6 +7,7 @@ mod tests;
 use super::witness::Testimony;
 use crate::ids::ChunkSeq;
 use crate::message::Answer;
+use crate::planted;
 use crate::quorum::Quorum;
 use crate::record::Segment;
 use alloc::vec::Vec;
@@ -61,6 +62,7 @@ impl Walk<'_> {
     /// Where the walk of this segment starts: everything below is committed, or gone.
     fn start(&self, floor: ChunkSeq) -> ChunkSeq {
         let window = u64::from(self.segment.window.chunks);
+        let window = if planted!(WindowTooNarrow) { window.div_ceil(2) } else { window };
         let base = self.segment.base.max(floor);
         self.testimonies.iter().fold(base, |start, testimony| {
             let below_window = testimony.newest.map_or(ChunkSeq(0), |newest| newest.plus(1).minus(window));
@@ -76,6 +78,7 @@ impl Walk<'_> {
                 Some(Answer::Never) => never += 1,
                 Some(Answer::Trimmed) => trimmed += 1,
                 // P8: unknown never counts, and neither does what was not heard.
+                Some(Answer::Unknown) if planted!(UnknownCountsAsNever) => never += 1,
                 Some(Answer::Unknown) | None => {}
             }
         }
@@ -83,7 +86,7 @@ impl Walk<'_> {
             Verdict::Kept { proven: have >= self.quorum.ack() }
         } else if trimmed > 0 {
             Verdict::Trimmed
-        } else if never >= self.quorum.read() {
+        } else if never >= self.quorum.read() || never > 0 && planted!(EndOnOneNegative) {
             Verdict::End
         } else {
             Verdict::Undecided
@@ -133,5 +136,6 @@ pub(super) fn walk(floor: ChunkSeq, tail: ChunkSeq, segments: &[Walk<'_>]) -> Wa
         extents.push(Extent { start, end: seq });
         end = seq;
     }
+    let cut = cut.filter(|_| !planted!(NoCopyForward));
     Walked::Settled(Settled { extents, cut: cut.unwrap_or(end), end })
 }
