@@ -13,6 +13,7 @@
 
 extern crate alloc;
 
+pub mod action;
 pub mod batch;
 pub mod bytesio;
 pub mod chunk;

@@ -21,6 +21,7 @@ pub use event::{ConnectionId, ReadOutcome, ShardEffect, ShardEvent};
 
 use crate::store::{ReplayReport, Replayed, Store, StoreConfig, StoreEffect, StoreEvent};
 use connections::{Asker, Connections};
+use quarry_protocol::action::Action;
 use quarry_protocol::frame::{FrameHeader, FrameKind};
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::limits::{FRAME_CONTROL_BODY_BYTES_MAX, FRAME_HEADER_BYTES};
@@ -150,6 +151,17 @@ impl Shard {
             self.carry();
         }
         self.settle()
+    }
+
+    /// Has the replica's steps noted from now on, for [`Self::poll_action`].
+    pub fn record_actions(&mut self) {
+        self.replica.record_actions();
+    }
+
+    /// The next step noted, until none is left.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.replica.poll_action()
     }
 
     /// When to call [`Self::handle`] with [`ShardEvent::Tick`] at the latest.

@@ -6,6 +6,7 @@ use super::error::RecoveryError;
 use super::fetch::{FETCHES_MAX, Fetcher, Wanted};
 use super::plan::{Plan, owner_of};
 use super::{Phase, Recovery};
+use crate::action::Step;
 use crate::chunk::ChunkHeader;
 use crate::digest::Digest;
 use crate::ids::{ChunkSeq, LogId, SegmentId};
@@ -78,6 +79,8 @@ impl Recovery {
     /// Takes up a plan: goes on with the copying if that stays the same, or begins anew under a new name.
     pub(super) fn start_copying(&mut self, now: Micros, plan: Plan) {
         self.enter(now, Phase::Copying);
+        let (copy_from, end) = (plan.cut, plan.end);
+        self.note(|epoch| Step::Settle { epoch, copy_from, end });
         let claimed = self.claimed.as_ref().expect("copied after the claim");
         let is_copied = |seq: ChunkSeq| (plan.cut..plan.end).contains(&seq);
         self.fetcher.keep_only(|(open, seq)| {
@@ -182,6 +185,9 @@ impl Recovery {
             match effect {
                 WriterEffect::Put { replica, header, payload } => {
                     let to = copying.plan.replicas[replica].clone();
+                    let (epoch, disk) = (header.segment.epoch, to.disk);
+                    let ChunkHeader { segment, seq, digest: content, .. } = header;
+                    self.actions.note(header.log, || Step::Copy { epoch, replica: disk, segment, seq, content });
                     self.effects.push_back(RecoveryEffect::Copy { replica, to, header, payload });
                 }
                 WriterEffect::Stopped { why } => stopped = Some(why),

@@ -5,6 +5,7 @@ use super::error::{Doing, RecoveryError};
 use super::report::MissingReplica;
 use super::walk::Walked;
 use super::{Phase, Recovery};
+use crate::action::Step;
 use crate::ids::{ChunkSeq, SegmentId};
 use crate::message::Answer;
 use crate::time::Micros;
@@ -16,6 +17,8 @@ impl Recovery {
     /// Ends the recovery.
     pub(super) fn fail(&mut self, why: RecoveryError) {
         self.phase = Phase::Finished;
+        let client = self.config.owner;
+        self.note(|_| Step::Abandon { client });
         self.effects.push_back(RecoveryEffect::Finished(Box::new(Err(why))));
     }
 

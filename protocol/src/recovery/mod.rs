@@ -37,6 +37,7 @@ pub use error::{Doing, RecoveryError};
 pub use event::{FetchFailure, RecoveryEvent, RegisterFailure, RequestNo, SwapOutcome};
 pub use report::{MissingReplica, RecoveryReport, SegmentSettled, Timings};
 
+use crate::action::{Action, Actions, Step};
 use crate::ids::Epoch;
 use crate::quorum::Quorum;
 use crate::record::{LogRecord, Segment, Version, check_log_name};
@@ -97,6 +98,7 @@ pub struct Recovery {
     /// A fence above the own epoch, reported by a replica.
     fence_seen: Option<Epoch>,
     effects: VecDeque<RecoveryEffect>,
+    actions: Actions,
 }
 
 impl Recovery {
@@ -123,6 +125,7 @@ impl Recovery {
             attempts: 0,
             fence_seen: None,
             effects: VecDeque::new(),
+            actions: Actions::default(),
         };
         match recovery.check_config() {
             Ok(quorum) => {
@@ -170,6 +173,25 @@ impl Recovery {
     #[must_use]
     pub fn poll_effect(&mut self) -> Option<RecoveryEffect> {
         self.effects.pop_front()
+    }
+
+    /// Has every step noted from now on, for [`Self::poll_action`].
+    pub fn record_actions(&mut self) {
+        self.actions.record();
+    }
+
+    /// The next step noted, until none is left.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.poll()
+    }
+
+    /// Notes a step of this recovery's log, which it knows once it claimed it.
+    fn note(&mut self, step: impl FnOnce(Epoch) -> Step) {
+        if let Some(claimed) = &self.claimed {
+            let epoch = claimed.epoch;
+            self.actions.note(claimed.record.log, || step(epoch));
+        }
     }
 
     /// When [`RecoveryEvent::Tick`] is wanted next, if nothing happens before.

@@ -5,6 +5,7 @@ use super::effect::RecoveryEffect;
 use super::error::RecoveryError;
 use super::event::{RegisterFailure, RequestNo, SwapOutcome};
 use super::{Claimed, OpenMode, Phase, Purpose, Recovery};
+use crate::action::Step;
 use crate::ids::{Epoch, LogId};
 use crate::planted;
 use crate::record::{LogRecord, Version};
@@ -199,6 +200,8 @@ impl Recovery {
         let open: alloc::vec::Vec<_> = record.unsealed().cloned().collect();
         self.witnesses = super::witness::Witness::of(&open);
         self.claimed = Some(Claimed { epoch: record.epoch, version, record, open });
+        let client = self.config.owner;
+        self.note(|epoch| Step::Claim { client, epoch });
         self.enter(now, Phase::Settling);
     }
 

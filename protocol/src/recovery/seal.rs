@@ -6,6 +6,7 @@ use super::error::RecoveryError;
 use super::plan::{Plan, leaves_content};
 use super::report::{MissingReplica, RecoveryReport, SegmentSettled};
 use super::{Claimed, Phase, Purpose, Recovery};
+use crate::action::Step;
 use crate::digest::Digest;
 use crate::ids::ChunkSeq;
 use crate::limits::SEGMENTS_PER_LOG_MAX;
@@ -86,7 +87,20 @@ impl Recovery {
     pub(super) fn finish(&mut self, now: Micros, version: Version, record: LogRecord) {
         self.enter(now, Phase::Finished);
         let report = self.report(version, record);
+        self.note_end(&report);
         self.effects.push_back(RecoveryEffect::Finished(Box::new(Ok(report))));
+    }
+
+    fn note_end(&mut self, report: &RecoveryReport) {
+        let (client, end) = (self.config.owner, report.next_seq);
+        match &report.segment {
+            None => self.note(|epoch| Step::Bury { client, epoch }),
+            Some(Segment { id: segment, base, replicas, ack_quorum, .. }) => {
+                let (segment, base, ack_quorum) = (*segment, *base, usize::from(*ack_quorum));
+                let replicas = replicas.iter().map(|replica| replica.disk).collect();
+                self.note(|epoch| Step::Open { client, epoch, segment, base, end, ack_quorum, replicas });
+            }
+        }
     }
 
     /// Somebody deleted it before: there is nothing to claim, but the replicas may have to be told still.

@@ -6,9 +6,10 @@ use super::plan::Plan;
 use super::walk::{Walk, Walked, walk};
 use super::witness::Testimony;
 use super::{Phase, Purpose, Recovery};
+use crate::action::Step;
 use crate::ids::{ChunkSeq, Epoch};
 use crate::limits::WINDOW_CHUNKS_MAX;
-use crate::message::{Refusal, Reply, Request};
+use crate::message::{Refusal, Reply, Request, Run, SegmentView};
 use crate::time::Micros;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -150,12 +151,17 @@ impl Recovery {
         let outcome = match (result, what) {
             (Ok(Reply::Fenced { fence, segments, .. }), AskedFor::Fence) => {
                 let claimed = self.claimed.as_ref().expect("fenced after the claim");
-                self.witnesses[witness].take_fence(claimed.epoch, fence, &claimed.open, &segments)
+                let taken = self.witnesses[witness].take_fence(claimed.epoch, fence, &claimed.open, &segments);
+                if taken.is_ok() {
+                    self.note_fence(witness, &segments);
+                }
+                taken
             }
             (Ok(Reply::Frozen { runs }), AskedFor::Freeze { open, from }) => {
                 let testimony = self.witnesses[witness].testimonies[open].as_mut();
                 let testimony = testimony.expect("asked about a segment it holds");
                 if testimony.take_runs(from, &runs, now) {
+                    self.note_freeze(witness, open, &runs);
                     Ok(())
                 } else {
                     Err("answered a freeze without what was asked".into())
@@ -171,6 +177,21 @@ impl Recovery {
         };
         if let Err(why) = outcome {
             self.witness_failed(now, witness, what, why);
+        }
+    }
+
+    fn note_fence(&mut self, witness: usize, views: &[SegmentView]) {
+        let replica = self.witnesses[witness].replica.disk;
+        for &SegmentView { segment, watermark, newest, .. } in views {
+            self.note(|epoch| Step::HearFence { epoch, replica, segment, watermark, newest });
+        }
+    }
+
+    fn note_freeze(&mut self, witness: usize, open: usize, runs: &[Run]) {
+        let replica = self.witnesses[witness].replica.disk;
+        let segment = self.claimed.as_ref().expect("frozen after the claim").open[open].id;
+        for &Run { from, to, answer } in runs {
+            self.note(|epoch| Step::HearFreeze { epoch, replica, segment, from, to, answer });
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::durable::Durable;
 use super::{InFlight, Replica, ReplicaEffect, ToStore, Waiting};
+use crate::action::Step;
 use crate::ids::{ChunkSeq, LogId, SegmentId};
 use crate::limits::LOSSES_PER_SHARD_MAX;
 use crate::message::{Refusal, Reply};
@@ -49,6 +50,12 @@ impl Replica {
         let known = self.logs.get_mut(&log).expect("a log is never forgotten");
         let before = known.durable;
         known.durable.merge(record);
+        let (deleted, floor, replica) = (known.durable.deleted, known.durable.floor, self.identity.current);
+        if deleted > before.deleted {
+            self.actions.note(log, || Step::Forget { replica, epoch: deleted });
+        } else if floor > before.floor {
+            self.actions.note(log, || Step::Trim { replica, floor });
+        }
         if known.durable.deleted > before.deleted {
             known.segments.clear();
             if planted!(DeletedLogForgotten) {
@@ -73,16 +80,22 @@ impl Replica {
     fn answer(&mut self, waiting: Waiting, order: u64) {
         let stored = self.stored;
         let (to, reply) = match waiting {
-            Waiting::Put { to } => {
+            Waiting::Put { to, key } => {
+                self.note_stored(key);
                 return self
                     .effects
                     .push_back(ReplicaEffect::PutStored { to, proof: Durable::by_order(order, stored) });
             }
-            Waiting::PutBelowFloor { to, log, seq } => {
-                let proof = Durable::by_floor(seq, self.logs[&log].durable.floor);
+            Waiting::PutBelowFloor { to, key } => {
+                let proof = Durable::by_floor(key.seq, self.logs[&key.log].durable.floor);
+                self.note_stored(key);
                 return self.effects.push_back(ReplicaEffect::PutStored { to, proof });
             }
-            Waiting::Fence { to, log, epoch, segments, absent } => (to, self.fenced(log, epoch, &segments, absent)),
+            Waiting::Fence { to, log, epoch, segments, absent } => {
+                let reply = self.fenced(log, epoch, &segments, absent);
+                self.note_fenced(log, &reply);
+                (to, reply)
+            }
             Waiting::Trim { to, log } => (to, Ok(Reply::Trimmed { floor: self.durable_floor(log) })),
             Waiting::Delete { to } => (to, Ok(Reply::Deleted)),
         };
@@ -109,6 +122,8 @@ impl Replica {
         if self.failed.is_some() {
             return;
         }
+        let replica = self.identity.current;
+        self.actions.note(log, || Step::Lose { replica, segment, from, to });
         let record = LossRecord { log, segment, from, to };
         self.store(ToStore::Control(Record::Loss(record)), InFlight::Loss);
         let losses = self.losses().count();
@@ -126,7 +141,7 @@ impl Replica {
         }
         self.failed = Some(why.to_string());
         for waiting in core::mem::take(&mut self.waiting).into_values().flatten() {
-            let (Waiting::Put { to }
+            let (Waiting::Put { to, .. }
             | Waiting::PutBelowFloor { to, .. }
             | Waiting::Fence { to, .. }
             | Waiting::Trim { to, .. }

@@ -29,6 +29,7 @@ impl Replica {
         }
         known.check_not_deleted()?;
         let record = LogRecord { fence: epoch, ..known.told };
+        self.note_fence_raised(log, known.told.fence, epoch);
         // The same epoch again also drains: puts of that very epoch may have come in between.
         let order = self.raise(record).unwrap_or(self.ordered);
         let order = if planted!(FenceAnsweredEarly) { self.stored } else { order };
@@ -59,6 +60,7 @@ impl Replica {
         }
         let mut record = known.told;
         if !known.is_deleted() {
+            self.note_fence_raised(log, known.told.fence, epoch);
             record = LogRecord { fence: epoch, deleted: epoch, word: record.word.max(epoch), ..record };
         }
         let order = self.raise(record).unwrap_or(self.ordered);

@@ -19,6 +19,7 @@ mod durable;
 mod event;
 mod invariants;
 mod log;
+mod notes;
 mod put;
 mod state;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use durable::Durable;
 pub use event::{Identity, ReplicaEffect, ReplicaEvent, RestoredLog, RestoredSegment, Slot, Ticket, ToStore};
 pub use state::{LogState, SegmentState};
 
+use crate::action::Actions;
 use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
 use crate::message::{Answer, Refusal, Reply, Request};
 use crate::planted;
@@ -54,6 +56,7 @@ pub struct Replica {
     full: Option<(u64, u64)>,
     failed: Option<String>,
     effects: VecDeque<ReplicaEffect>,
+    actions: Actions,
 }
 
 /// What one store effect will have changed once it is durable.
@@ -64,11 +67,19 @@ enum InFlight {
     Loss,
 }
 
+/// The name of a chunk.
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    log: LogId,
+    segment: SegmentId,
+    seq: ChunkSeq,
+}
+
 /// An answer that waits for an order to become durable.
 #[derive(Clone, Debug)]
 enum Waiting {
-    Put { to: Ticket },
-    PutBelowFloor { to: Ticket, log: LogId, seq: ChunkSeq },
+    Put { to: Ticket, key: Key },
+    PutBelowFloor { to: Ticket, key: Key },
     Fence { to: Ticket, log: LogId, epoch: Epoch, segments: Vec<SegmentId>, absent: Absent },
     Trim { to: Ticket, log: LogId },
     Delete { to: Ticket },
@@ -87,6 +98,7 @@ impl Replica {
             full: None,
             failed: None,
             effects: VecDeque::new(),
+            actions: Actions::default(),
         };
         for restored in logs {
             let log = restored.record.log;
@@ -195,7 +207,9 @@ impl Replica {
                 return Ok(());
             }
             Request::Freeze { log, epoch, segment, from, to } => {
-                self.freeze(log, epoch, segment, (from, to), absent)?
+                let reply = self.freeze(log, epoch, segment, (from, to), absent)?;
+                self.note_frozen(disk, log, epoch, segment, &reply);
+                reply
             }
             Request::Inspect { log, segments } => self.inspect(log, &segments, absent)?,
             Request::Hello { .. } => return Err(Refusal::BadRequest { why: "a hello names no disk".into() }),

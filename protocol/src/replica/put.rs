@@ -2,7 +2,7 @@
 
 use super::durable::Durable;
 use super::log::{Log, Pending};
-use super::{InFlight, Replica, ReplicaEffect, Slot, Ticket, ToStore, Waiting};
+use super::{InFlight, Key, Replica, ReplicaEffect, Slot, Ticket, ToStore, Waiting};
 use crate::chunk::{ChunkHeader, check_length};
 use crate::ids::{ChunkSeq, DiskId, Epoch};
 use crate::limits::LOGS_PER_SHARD_MAX;
@@ -36,16 +36,17 @@ impl Replica {
         if !matches!(taken, Taken::New) {
             self.effects.push_back(ReplicaEffect::Release { slot });
         }
-        let (log, seq) = (header.log, header.seq);
+        let key = Key { log: header.log, segment: header.segment, seq: header.seq };
         match taken {
             Taken::New => self.store_chunk(from, header, slot),
             // Pitfall 10: the second copy of a put is answered no sooner than the first.
             Taken::OnItsWay { order } => {
                 let order = if planted!(DuplicateStoredEarly) { self.stored } else { order };
-                self.wait(order, Waiting::Put { to: from });
+                self.wait(order, Waiting::Put { to: from, key });
             }
-            Taken::BeingTrimmed { order } => self.wait(order, Waiting::PutBelowFloor { to: from, log, seq }),
+            Taken::BeingTrimmed { order } => self.wait(order, Waiting::PutBelowFloor { to: from, key }),
             Taken::Held(proof) | Taken::Trimmed(proof) => {
+                self.note_stored(key);
                 self.effects.push_back(ReplicaEffect::PutStored { to: from, proof });
             }
         }
@@ -82,7 +83,9 @@ impl Replica {
 
     fn store_chunk(&mut self, from: Ticket, header: &ChunkHeader, slot: Slot) {
         let (log, segment, seq) = (header.log, header.segment, header.seq);
+        self.note_accepted(header);
         let order = self.store(ToStore::Chunk { header: *header, slot }, InFlight::Chunk { log, segment, seq });
+        let key = Key { log, segment, seq };
         let log = self.logs.entry(log).or_insert_with(|| Log::new(log));
         // The chunk is the durable word of its epoch: a replay merges the epochs of chunks into the fence.
         log.told.fence = log.told.fence.max(segment.epoch);
@@ -90,7 +93,7 @@ impl Replica {
         segment.watermark = segment.watermark.max(header.watermark);
         let replaced = segment.pending.insert(seq, Pending::new(order, header));
         assert!(replaced.is_none(), "{seq} was on its way already: {replaced:?}");
-        self.wait(order, Waiting::Put { to: from });
+        self.wait(order, Waiting::Put { to: from, key });
     }
 
     pub(super) fn check_takes_changes(&self, disk: DiskId) -> Result<(), Refusal> {

@@ -23,9 +23,10 @@ pub use effect::WriterEffect;
 pub use error::{AppendFailure, Fate, LeftBehindReason, StopReason, Trouble};
 pub use event::{AppendToken, WriterEvent};
 
+use crate::action::{Action, Actions, Step};
 use crate::chunk::{ChunkHeader, check_length};
 use crate::digest::Digest;
-use crate::ids::ChunkSeq;
+use crate::ids::{ChunkSeq, DiskId};
 use crate::message::Refusal;
 use crate::planted;
 use crate::quorum::ReplicaSet;
@@ -46,6 +47,9 @@ pub struct Writer {
     digest: Digest,
     stopped: Option<StopReason>,
     effects: VecDeque<WriterEffect>,
+    actions: Actions,
+    /// The replicas' names, for the notes.
+    names: Vec<DiskId>,
 }
 
 impl Writer {
@@ -58,7 +62,8 @@ impl Writer {
         let chunks = KeptChunks::new(config.next_seq, core::mem::take(&mut config.carried), now);
         let lanes = (0..config.quorum.replicas()).map(|_| Lane::new(chunks.first())).collect();
         let digest = config.digest;
-        let mut writer = Self { config, chunks, lanes, digest, stopped: None, effects: VecDeque::new() };
+        let (effects, actions, names) = (VecDeque::new(), Actions::default(), Vec::new());
+        let mut writer = Self { config, chunks, lanes, digest, stopped: None, effects, actions, names };
         writer.forget_stored();
         writer.bound_stragglers();
         writer.invariants();
@@ -159,6 +164,22 @@ impl Writer {
         self.effects.pop_front()
     }
 
+    /// Has every step noted from now on, for [`Self::poll_action`]. `names` are the segment's replicas.
+    ///
+    /// # Panics
+    /// If there are not as many as the segment has.
+    pub fn record_actions(&mut self, names: &[DiskId]) {
+        assert!(names.len() == self.lanes.len(), "{} names of {} replicas", names.len(), self.lanes.len());
+        self.names = names.to_vec();
+        self.actions.record();
+    }
+
+    /// The next step noted, until none is left.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.poll()
+    }
+
     /// When [`WriterEvent::Tick`] is wanted next, if nothing happens before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Micros> {
@@ -248,6 +269,7 @@ impl Writer {
             kept.stored.insert(replica);
         }
         while let Some((seq, token)) = self.chunks.commit_next(self.config.quorum.ack()) {
+            self.actions.note(self.config.log, || Step::Commit { segment: self.config.segment, seq });
             if let Some(token) = token {
                 self.effects.push_back(WriterEffect::Committed { token, seq });
             }
@@ -294,6 +316,7 @@ impl Writer {
             if !kept.stored.contains(replica) {
                 kept.handed = true;
                 let (header, payload) = (kept.header, kept.payload.clone());
+                self.actions.note(header.log, || put_noted(self.names[replica], &header));
                 self.effects.push_back(WriterEffect::Put { replica, header, payload });
             }
         }
@@ -367,6 +390,7 @@ impl Writer {
     /// Stops for good: nothing is put, committed or taken any more (P9).
     fn stop(&mut self, why: &StopReason) {
         self.stopped = Some(why.clone());
+        self.actions.note(self.config.log, || Step::Stop { segment: self.config.segment });
         self.effects.push_back(WriterEffect::Stopped { why: why.clone() });
         for kept in self.chunks.drain_in_flight() {
             if let Some(token) = kept.token {
@@ -377,4 +401,9 @@ impl Writer {
             }
         }
     }
+}
+
+fn put_noted(replica: DiskId, header: &ChunkHeader) -> Step {
+    let ChunkHeader { segment, seq, watermark, digest: content, .. } = *header;
+    Step::Put { epoch: segment.epoch, replica, segment, seq, watermark, content }
 }

@@ -1,0 +1,109 @@
+//! The list of names. `protocol/tests/actions` holds it against the specification's.
+
+use super::Step;
+
+/// Who notes an action when it happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotedBy {
+    /// A machine of this crate.
+    Machine,
+    /// Whoever drives the machines: nobody inside one can see it.
+    Driver,
+    /// Nobody yet: the specification covers what is not built.
+    NotBuilt,
+}
+
+/// An action of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActionName {
+    /// Its name, in the code and in `tla/`.
+    pub name: &'static str,
+    /// Who notes it.
+    pub noted_by: NotedBy,
+}
+
+const fn machine(name: &'static str) -> ActionName {
+    ActionName { name, noted_by: NotedBy::Machine }
+}
+
+const fn driver(name: &'static str) -> ActionName {
+    ActionName { name, noted_by: NotedBy::Driver }
+}
+
+const fn not_built(name: &'static str) -> ActionName {
+    ActionName { name, noted_by: NotedBy::NotBuilt }
+}
+
+/// Every action that the code or the specification knows.
+pub const ACTION_NAMES: &[ActionName] = &[
+    machine("Claim"),
+    machine("HearFence"),
+    machine("HearFreeze"),
+    machine("Settle"),
+    machine("Copy"),
+    machine("Open"),
+    machine("Bury"),
+    machine("Abandon"),
+    machine("Put"),
+    machine("Commit"),
+    machine("Stop"),
+    machine("Accept"),
+    machine("Store"),
+    machine("RaiseFence"),
+    machine("AnswerFence"),
+    machine("AnswerFreeze"),
+    machine("Trim"),
+    machine("Forget"),
+    machine("Lose"),
+    machine("Restart"),
+    driver("RaiseFloor"),
+    driver("Read"),
+    driver("Crash"),
+    driver("Retire"),
+    driver("Wipe"),
+    not_built("Plan"),
+    not_built("Cross"),
+    not_built("SealBehind"),
+    not_built("Replace"),
+    not_built("CopySealed"),
+    not_built("SwapHolders"),
+    not_built("Leave"),
+    not_built("Free"),
+    not_built("Mark"),
+    not_built("Slot"),
+    not_built("Probe"),
+];
+
+impl Step {
+    /// The action's name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Claim { .. } => "Claim",
+            Self::HearFence { .. } => "HearFence",
+            Self::HearFreeze { .. } => "HearFreeze",
+            Self::Settle { .. } => "Settle",
+            Self::Copy { .. } => "Copy",
+            Self::Open { .. } => "Open",
+            Self::Bury { .. } => "Bury",
+            Self::Abandon { .. } => "Abandon",
+            Self::Put { .. } => "Put",
+            Self::Commit { .. } => "Commit",
+            Self::Stop { .. } => "Stop",
+            Self::Accept { .. } => "Accept",
+            Self::Store { .. } => "Store",
+            Self::RaiseFence { .. } => "RaiseFence",
+            Self::AnswerFence { .. } => "AnswerFence",
+            Self::AnswerFreeze { .. } => "AnswerFreeze",
+            Self::Trim { .. } => "Trim",
+            Self::Forget { .. } => "Forget",
+            Self::Lose { .. } => "Lose",
+            Self::RaiseFloor { .. } => "RaiseFloor",
+            Self::Read { .. } => "Read",
+            Self::Crash { .. } => "Crash",
+            Self::Restart { .. } => "Restart",
+            Self::Retire { .. } => "Retire",
+            Self::Wipe { .. } => "Wipe",
+        }
+    }
+}
