@@ -7,6 +7,7 @@
 //! a whole), [`reader`] (how chunks come back, verified), [`store_url`] (how a store is named).
 #![forbid(unsafe_code)]
 
+mod actions;
 pub mod capabilities;
 pub mod chunk_store;
 pub mod cluster;

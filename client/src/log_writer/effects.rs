@@ -1,12 +1,14 @@
 //! What the writer's machine wants done.
 
 use super::shared::{Aftermath, Shared, State};
+use crate::actions;
 use crate::error::{AppendError, Fate};
 use quarry_protocol::writer::{StopReason, WriterEffect};
 
 impl Shared {
     /// Does everything the machine asks for. Puts go out here, under the lock; telling people is left for afterwards.
     pub(super) fn do_effects(&self, state: &mut State, after: &mut Aftermath) {
+        actions::report(|| state.machine.poll_action());
         while let Some(effect) = state.machine.poll_effect() {
             match effect {
                 WriterEffect::Put { replica, header, payload } => {

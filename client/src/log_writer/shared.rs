@@ -5,6 +5,7 @@
 
 use super::pending::PendingAppend;
 use super::settle::{Settled, Settling};
+use crate::actions;
 use crate::error::{AppendError, Fate};
 use crate::link::{LinkEvent, ReplicaLink};
 use bytes::Bytes;
@@ -70,7 +71,11 @@ impl Shared {
     pub(super) fn new(name: &str, config: WriterConfig, links: Vec<Arc<dyn ReplicaLink>>) -> Self {
         let WriterConfig { log, segment, window, deadline_us, .. } = config;
         let settling = Settling::new(segment.epoch);
-        let machine = Writer::new(config, Micros(0));
+        let mut machine = Writer::new(config, Micros(0));
+        if actions::are_wanted() {
+            let names: Vec<_> = links.iter().map(|link| link.replica().disk).collect();
+            machine.record_actions(&names);
+        }
         let state = State { machine, settling, wanted: None, armed: None, stopped: None, closed: false };
         Self {
             name: name.into(),

@@ -5,6 +5,7 @@
 
 use super::copies::Copies;
 use super::effects;
+use crate::actions;
 use crate::quorum_store::Parts;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -29,7 +30,11 @@ pub(crate) async fn take_over(parts: &Parts, config: RecoveryConfig) -> Takeover
         under_way: FuturesUnordered::new(),
         copies: Copies::new(sender),
     };
+    if actions::are_wanted() {
+        takeover.machine.record_actions();
+    }
     loop {
+        actions::report(|| takeover.machine.poll_action());
         if let Some(outcome) = takeover.do_effects() {
             return outcome;
         }

@@ -39,7 +39,10 @@ pub(super) struct Owner {
 
 impl Owner {
     /// The loop around `shard`, whose disk was formatted as `disk`.
-    pub(super) fn new(world: Rc<World>, shard: Shard, disk: DiskId, failed: watch::Sender<Option<String>>) -> Self {
+    pub(super) fn new(world: Rc<World>, mut shard: Shard, disk: DiskId, failed: watch::Sender<Option<String>>) -> Self {
+        if tracing::enabled!(target: "quarry::action", tracing::Level::TRACE) {
+            shard.record_actions();
+        }
         Self { world, shard, disk, failed, to_flush: BTreeMap::new(), timer: None }
     }
 
@@ -139,6 +142,8 @@ impl Owner {
     fn perform(&mut self) -> bool {
         let mut settled = false;
         while let Some(effect) = self.shard.poll_effect() {
+            // Before it is performed: nobody may act on an answer that is not in the trace yet.
+            self.report_actions();
             match effect {
                 ShardEffect::Send { connection, frame } => self.send(connection, &frame),
                 ShardEffect::Stored { connection, request_id, disk } => {
@@ -181,7 +186,16 @@ impl Owner {
                 ShardEffect::Settled => settled = true,
             }
         }
+        self.report_actions();
         settled
+    }
+
+    /// With `quarry::action=trace` in the log filter, every step the shard takes is one event (see
+    /// [`quarry_protocol::action`]).
+    fn report_actions(&mut self) {
+        while let Some(action) = self.shard.poll_action() {
+            tracing::trace!(target: "quarry::action", "{action}");
+        }
     }
 
     fn send(&mut self, connection: ConnectionId, frame: &[u8]) {
