@@ -12,6 +12,7 @@
 use crate::bytesio::{array, put, u16_at, u32_at, u64_at};
 use crate::ids::DiskId;
 use crate::limits::{FRAME_CHUNK_BODY_BYTES_MAX, FRAME_CONTROL_BODY_BYTES_MAX, FRAME_HEADER_BYTES};
+use crate::planted;
 
 const MAGIC: [u8; 4] = *b"QRRY";
 /// Version of the wire protocol. Before 1.0 there is exactly one.
@@ -180,7 +181,7 @@ impl FrameHeader {
         }
         let body_bytes = u32_at(bytes, 32);
         let (min, max) = kind.body_bounds();
-        if body_bytes < min || body_bytes > max {
+        if (body_bytes < min || body_bytes > max) && !planted!(AnyBodySize) {
             return Err(FrameError::BodySize { kind, got: body_bytes, min, max });
         }
         Ok(Self {

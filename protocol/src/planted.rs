@@ -130,5 +130,15 @@ mod bugs {
         FullForEver "D7" "A shard that was full once takes no puts again.",
         ReserveSpent "D7" "Puts use up the files kept in reserve.",
         CopiesUnverified "D7" "Copying forward does not look at what it copies.",
+        // What touches real files and sockets: `node/tests/node/planted.rs`.
+        WritesNotSynchronous "D2" "Chunk files are opened without O_DSYNC.",
+        ArrivalsUnverified "D3" "A chunk's payload is not verified when it arrives.",
+        ReadsUnverified "D6" "A chunk's payload is not verified when it is read.",
+        MissingFileUnnoticed "D5" "A start does not ask which chunk files there were.",
+        AnyBodySize "D8" "A frame's body may have any size.",
+        CopyStarts "D9" "A copied directory starts.",
+        SuperblockUnmended "D9" "A damaged copy of the superblock is left as it is.",
+        FormattedTwice "D9" "A formatted directory is formatted again.",
+        StartedTwice "D9" "A directory in use is started once more.",
     }
 }

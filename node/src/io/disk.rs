@@ -8,6 +8,7 @@ use crate::layout;
 use crate::store::Part;
 use glommio::io::{DmaBuffer, DmaFile, OpenOptions, ReadResult};
 use quarry_protocol::limits::BLOCK_BYTES;
+use quarry_protocol::planted;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -68,7 +69,8 @@ impl Disk {
             return Ok(open);
         }
         let path = layout::chunk_file(&self.directory, file);
-        let opened = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DSYNC).dma_open(&path).await;
+        let durable = if planted!(WritesNotSynchronous) { 0 } else { libc::O_DSYNC };
+        let opened = OpenOptions::new().read(true).write(true).custom_flags(durable).dma_open(&path).await;
         let opened = Rc::new(opened.map_err(|why| why.to_string())?);
         self.close_unused();
         // Two tasks may have opened it at the same time; one handle is as good as the other.

@@ -10,6 +10,7 @@ use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::frame::{FrameHeader, FrameKind};
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::limits::{CHUNK_HEADER_BYTES, FRAME_CHUNK_BODY_BYTES_MAX, FRAME_HEADER_BYTES};
+use quarry_protocol::planted;
 use std::rc::Rc;
 
 /// Neighbours are read together up to this many bytes.
@@ -54,6 +55,9 @@ fn check(key: &ChunkKey, stored: &[u8]) -> Result<(), String> {
     if found != *key {
         let ChunkKey { log, segment, seq } = found;
         return Err(format!("another chunk lies there: {log}/{segment}/{seq}"));
+    }
+    if planted!(ReadsUnverified) {
+        return Ok(());
     }
     header.verify_payload(&stored[CHUNK_HEADER_BYTES..]).map_err(|why| why.to_string())
 }

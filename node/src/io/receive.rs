@@ -8,6 +8,7 @@ use quarry_protocol::chunk::{ChunkError, ChunkHeader};
 use quarry_protocol::frame::{FrameError, FrameHeader, FrameKind};
 use quarry_protocol::limits::{CHUNK_HEADER_BYTES, FRAME_HEADER_BYTES};
 use quarry_protocol::message::{Refusal, Reply, Request};
+use quarry_protocol::planted;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -189,7 +190,9 @@ impl<'a> Receiver<'a> {
 /// The one verification of a chunk on this node (D3).
 fn check_chunk(body: &[u8]) -> Result<ChunkHeader, ChunkError> {
     let header = ChunkHeader::decode(body)?;
-    header.verify_payload(&body[CHUNK_HEADER_BYTES..])?;
+    if !planted!(ArrivalsUnverified) {
+        header.verify_payload(&body[CHUNK_HEADER_BYTES..])?;
+    }
     Ok(header)
 }
 

@@ -7,6 +7,9 @@ mod control;
 mod files;
 mod full;
 mod hostile;
+#[cfg(planted)]
+mod planted;
+mod rot;
 mod running;
 mod serving;
 mod starting;

@@ -17,6 +17,8 @@ pub(crate) fn directory() -> TempDir {
 
 /// How the tests' nodes are formatted.
 pub(crate) fn options(data: &Path) -> FormatOptions {
+    #[cfg(planted)]
+    crate::planted::from_environment();
     FormatOptions {
         data: data.to_owned(),
         cluster: CLUSTER.into(),
@@ -33,6 +35,8 @@ pub(crate) fn format(data: &Path) {
 }
 
 pub(crate) fn settings(data: &Path) -> Settings {
+    #[cfg(planted)]
+    crate::planted::from_environment();
     Settings { data: Some(data.to_owned()), listen: Some("127.0.0.1:0".into()), ..Settings::default() }
 }
 
