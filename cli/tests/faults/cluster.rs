@@ -25,6 +25,8 @@ pub(crate) struct Node {
     zone: String,
     capacity: String,
     pub(crate) address: SocketAddr,
+    /// What it says on standard error: as `QUARRY_LOG`.
+    says: &'static str,
     process: Option<Child>,
 }
 
@@ -36,6 +38,15 @@ impl Cluster {
 
     /// The same with another capacity per node.
     pub(crate) fn with_capacity(nodes: usize, capacity: &str) -> Self {
+        Self::saying(nodes, capacity, "warn")
+    }
+
+    /// Nodes that note every step of the protocol.
+    pub(crate) fn traced(nodes: usize) -> Self {
+        Self::saying(nodes, "320MiB", "warn,quarry::action=trace")
+    }
+
+    fn saying(nodes: usize, capacity: &str, says: &'static str) -> Self {
         // Beside the build, because /tmp may be a tmpfs, which has no Direct IO.
         let dir =
             tempfile::Builder::new().prefix("faults-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
@@ -44,7 +55,8 @@ impl Cluster {
             .map(|i| {
                 let zone = format!("zone-{i}");
                 let data = dir.path().join(format!("node-{i}"));
-                let node = Node { data, zone, capacity: capacity.to_owned(), address: free_address(), process: None };
+                let (capacity, address) = (capacity.to_owned(), free_address());
+                let node = Node { data, zone, capacity, address, says, process: None };
                 node.format();
                 node
             })
@@ -103,6 +115,7 @@ impl Node {
             .args(["start", "--listen", &self.address.to_string()])
             .arg("--data")
             .arg(&self.data)
+            .env("QUARRY_LOG", self.says)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -143,7 +156,8 @@ impl Node {
         &self.data
     }
 
-    fn log(&self) -> PathBuf {
+    /// Where it says what it says.
+    pub(crate) fn log(&self) -> PathBuf {
         self.data.with_extension("log")
     }
 }

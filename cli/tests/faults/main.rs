@@ -12,4 +12,5 @@ mod kills;
 mod ledger;
 mod rot;
 mod takeover;
+mod traced;
 mod wiped;
