@@ -27,7 +27,7 @@ pub struct Action {
     pub step: Step,
 }
 
-/// Chunks of one segment that a replica holds.
+/// Chunks of one segment that a replica holds, or lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldRun {
     /// The segment.
@@ -38,7 +38,8 @@ pub struct HeldRun {
     pub to: ChunkSeq,
 }
 
-/// The steps that code takes. `content` is a chunk's digest: it names the bytes and everything before them in the segment.
+/// The steps that code takes. `content` is a chunk's digest: it names the
+/// bytes and everything before them in the segment. `payload` is the checksum of the payload alone, which a copy keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the specification's: see each variant")]
 pub enum Step {
@@ -51,7 +52,7 @@ pub enum Step {
     /// A recovery found the end: it will copy `copy_from..end` forward (P7.3, P7.4).
     Settle { epoch: Epoch, copy_from: ChunkSeq, end: ChunkSeq },
     /// A recovery handed a copy to a replica of its own new segment (P7.4).
-    Copy { epoch: Epoch, replica: DiskId, segment: SegmentId, seq: ChunkSeq, content: Digest },
+    Copy { epoch: Epoch, replica: DiskId, segment: SegmentId, seq: ChunkSeq, content: Digest, payload: u32 },
     /// A recovery learnt that the swap took place which seals the old segments at `base` and registers `segment` (P7.5).
     Open {
         client: OwnerId,
@@ -67,7 +68,15 @@ pub enum Step {
     /// A recovery gave up.
     Abandon { client: OwnerId },
     /// A writer handed a chunk to a replica's connection (P2).
-    Put { epoch: Epoch, replica: DiskId, segment: SegmentId, seq: ChunkSeq, watermark: ChunkSeq, content: Digest },
+    Put {
+        epoch: Epoch,
+        replica: DiskId,
+        segment: SegmentId,
+        seq: ChunkSeq,
+        watermark: ChunkSeq,
+        content: Digest,
+        payload: u32,
+    },
     /// A writer acknowledged a chunk to its caller (P2).
     Commit { segment: SegmentId, seq: ChunkSeq },
     /// A writer stopped for good (P9).
@@ -95,7 +104,7 @@ pub enum Step {
     /// A replica's process or power went.
     Crash { replica: DiskId },
     /// A replica replayed its disk: this is what it holds of the log.
-    Restart { replica: DiskId, fence: Epoch, floor: ChunkSeq, held: Vec<HeldRun> },
+    Restart { replica: DiskId, fence: Epoch, floor: ChunkSeq, held: Vec<HeldRun>, lost: Vec<HeldRun> },
     /// A replica may have lost what it acknowledged: it goes by a new identity (P8).
     Retire { replica: DiskId, new: DiskId },
     /// A replica was formatted anew under its old address (P14).

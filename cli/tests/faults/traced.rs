@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 const LOG: &str = "orders";
 const CHUNK_BYTES: usize = 1024;
+/// Small, so that it fills up.
+const WINDOW: u32 = 4;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A client process that appends what it is given.
@@ -21,7 +23,7 @@ struct Appender {
 impl Appender {
     fn start(cluster: &Cluster, said: &Path) -> Self {
         let mut process = Command::new(QUARRY)
-            .args(["log", "append", LOG, "--chunk-size", &CHUNK_BYTES.to_string(), "--window", "4"])
+            .args(["log", "append", LOG, "--chunk-size", &CHUNK_BYTES.to_string(), "--window", &WINDOW.to_string()])
             .args(["--store", &cluster.url()])
             .env("QUARRY_LOG", "quarry::action=trace")
             .stdin(Stdio::piped())
@@ -95,7 +97,7 @@ fn count(trace: &[(String, String)], name: &str) -> usize {
     trace.iter().filter(|(_, action)| action.starts_with(&format!("[a |-> \"{name}\","))).count()
 }
 
-/// P1 to P9 as real processes keep them: what they noted is written for `make tla-traces`, and is all there.
+/// P1 to P9 as real processes keep them: what they noted is written for `make traces`, and is all there.
 #[test]
 fn the_steps_of_real_processes_are_noted() {
     let mut cluster = Cluster::traced(3);
@@ -135,7 +137,16 @@ fn the_steps_of_real_processes_are_noted() {
         assert!(count(&trace, name) >= least, "{} of {name}, at least {least}", count(&trace, name));
     }
     assert_eq!((count(&trace, "Crash"), count(&trace, "Restart")), (1, 1));
+    write(&directory.join("processes.tla"), &trace);
+    // The same with one answer missing that a recovery relied on: `make traces` expects this one to be rejected.
+    let answer = trace.iter().position(|(_, action)| action.contains("\"AnswerFence\"")).expect("counted");
+    trace.remove(answer);
+    write(&directory.join("corrupted.tla"), &trace);
+}
+
+fn write(path: &Path, trace: &[(String, String)]) {
     let lines: Vec<_> = trace.iter().map(|(_, action)| format!("  {action}")).collect();
-    let module = format!("---- MODULE TraceData ----\nTrace == <<\n{}\n>>\n====\n", lines.join(",\n"));
-    std::fs::write(directory.join("processes.tla"), module).expect("written");
+    let lines = lines.join(",\n");
+    let module = format!("---- MODULE TraceData ----\nWindow == {WINDOW}\nTrace == <<\n{lines}\n>>\n====\n");
+    std::fs::write(path, module).expect("written");
 }

@@ -106,9 +106,13 @@ fn fields(step: &Step, line: &mut Line) {
         Step::Settle { epoch, copy_from, end } => {
             line.epoch(*epoch).field("copy_from", copy_from.0).field("end", end.0)
         }
-        Step::Copy { epoch, replica, segment, seq, content } => {
-            line.epoch(*epoch).disk("replica", *replica).segment(*segment).field("seq", seq.0).content(*content)
-        }
+        Step::Copy { epoch, replica, segment, seq, content, payload } => line
+            .epoch(*epoch)
+            .disk("replica", *replica)
+            .segment(*segment)
+            .field("seq", seq.0)
+            .content(*content)
+            .text("payload", payload),
         Step::Open { client, epoch, segment, base, end, ack_quorum, replicas } => line
             .text("client", client)
             .epoch(*epoch)
@@ -118,9 +122,9 @@ fn fields(step: &Step, line: &mut Line) {
             .field("ack_quorum", ack_quorum)
             .field("replicas", Listed(replicas, |disk, f| write!(f, "\"{disk}\""))),
         Step::Abandon { client } => line.text("client", client),
-        Step::Put { epoch, replica, segment, seq, watermark, content } => {
+        Step::Put { epoch, replica, segment, seq, watermark, content, payload } => {
             line.epoch(*epoch).disk("replica", *replica);
-            chunk(line, *segment, *seq, *watermark, *content)
+            chunk(line, *segment, *seq, *watermark, *content).text("payload", payload)
         }
         Step::Accept { replica, segment, seq, watermark, content } => {
             chunk(line.disk("replica", *replica), *segment, *seq, *watermark, *content)
@@ -136,11 +140,12 @@ fn fields(step: &Step, line: &mut Line) {
         Step::RaiseFloor { floor } => line.field("floor", floor.0),
         Step::Read { segment, seq, content } => line.segment(*segment).field("seq", seq.0).content(*content),
         Step::Crash { replica } => line.disk("replica", *replica),
-        Step::Restart { replica, fence, floor, held } => line
+        Step::Restart { replica, fence, floor, held, lost } => line
             .disk("replica", *replica)
             .field("fence", fence.0)
             .field("floor", floor.0)
-            .field("held", Listed(held, held_run)),
+            .field("held", Listed(held, held_run))
+            .field("lost", Listed(lost, held_run)),
         Step::Retire { replica, new } | Step::Wipe { replica, new } => line.disk("replica", *replica).disk("new", *new),
     };
 }

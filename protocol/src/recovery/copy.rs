@@ -186,8 +186,15 @@ impl Recovery {
                 WriterEffect::Put { replica, header, payload } => {
                     let to = copying.plan.replicas[replica].clone();
                     let (epoch, disk) = (header.segment.epoch, to.disk);
-                    let ChunkHeader { segment, seq, digest: content, .. } = header;
-                    self.actions.note(header.log, || Step::Copy { epoch, replica: disk, segment, seq, content });
+                    let ChunkHeader { segment, seq, digest: content, payload_crc, .. } = header;
+                    self.actions.note(header.log, || Step::Copy {
+                        epoch,
+                        replica: disk,
+                        segment,
+                        seq,
+                        content,
+                        payload: payload_crc,
+                    });
                     self.effects.push_back(RecoveryEffect::Copy { replica, to, header, payload });
                 }
                 WriterEffect::Stopped { why } => stopped = Some(why),

@@ -13,11 +13,13 @@ impl Replica {
         self.actions.record();
         let replica = self.identity.current;
         for (log, known) in &self.logs {
-            let held: Vec<HeldRun> = (known.segments.iter())
-                .flat_map(|(&segment, found)| found.held.iter().map(move |(from, to)| HeldRun { segment, from, to }))
-                .collect();
+            let (mut held, mut lost) = (Vec::new(), Vec::new());
+            for (&segment, found) in &known.segments {
+                held.extend(found.held.iter().map(|(from, to)| HeldRun { segment, from, to }));
+                lost.extend(found.lost.iter().map(|(from, to)| HeldRun { segment, from, to }));
+            }
             let (fence, floor) = (known.durable.fence, known.durable.floor);
-            self.actions.note(*log, || Step::Restart { replica, fence, floor, held });
+            self.actions.note(*log, || Step::Restart { replica, fence, floor, held, lost });
         }
     }
 

@@ -404,6 +404,6 @@ impl Writer {
 }
 
 fn put_noted(replica: DiskId, header: &ChunkHeader) -> Step {
-    let ChunkHeader { segment, seq, watermark, digest: content, .. } = *header;
-    Step::Put { epoch: segment.epoch, replica, segment, seq, watermark, content }
+    let ChunkHeader { segment, seq, watermark, digest: content, payload_crc: payload, .. } = *header;
+    Step::Put { epoch: segment.epoch, replica, segment, seq, watermark, content, payload }
 }
