@@ -1,0 +1,70 @@
+//! The command line: this simulator's own words, and those that `cargo test` hands to every test.
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    /// One seed, with all there is to say of it.
+    pub(crate) seed: Option<u64>,
+    pub(crate) seeds: Option<u64>,
+    pub(crate) from: u64,
+    pub(crate) steps: u64,
+    /// Do not stop at the first failure.
+    pub(crate) all: bool,
+    pub(crate) planted: Option<String>,
+    pub(crate) certify: Option<String>,
+    /// `cargo test -- --list`.
+    pub(crate) list: bool,
+    /// A filter of `cargo test` that does not mean this test.
+    pub(crate) filtered: bool,
+}
+
+/// Steps of a run's first phase, if nothing else is asked for.
+const STEPS_DEFAULT: u64 = 2_000;
+
+impl Arguments {
+    pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut parsed = Self {
+            seed: None,
+            seeds: None,
+            from: 0,
+            steps: STEPS_DEFAULT,
+            all: false,
+            planted: None,
+            certify: None,
+            list: false,
+            filtered: false,
+        };
+        let mut filters = Vec::new();
+        let mut words = words.peekable();
+        while let Some(word) = words.next() {
+            let (name, mut inline) = match word.split_once('=') {
+                Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
+                _ => (word, None),
+            };
+            let mut value = || inline.take().or_else(|| words.next()).ok_or_else(|| format!("{name} wants a value"));
+            let number = |value: Result<String, String>| -> Result<u64, String> {
+                let value = value?;
+                value.parse().map_err(|_| format!("{name}: {value:?} is no number"))
+            };
+            match name.as_str() {
+                "--seed" => parsed.seed = Some(number(value())?),
+                "--seeds" => parsed.seeds = Some(number(value())?),
+                "--from" => parsed.from = number(value())?,
+                "--steps" => parsed.steps = number(value())?,
+                "--all" => parsed.all = true,
+                "--planted" => parsed.planted = Some(value()?),
+                "--certify" => parsed.certify = Some(value()?),
+                "--list" => parsed.list = true,
+                "--ignored" => parsed.filtered = true,
+                // Words of libtest that take a value, and those that take none.
+                "--test-threads" | "--skip" | "--format" | "--color" | "--logfile" | "-Z" | "--shuffle-seed" => {
+                    drop(value()?)
+                }
+                flag if flag.starts_with('-') => {}
+                filter => filters.push(filter.to_owned()),
+            }
+        }
+        parsed.filtered |= !filters.is_empty() && !filters.iter().any(|filter| "sim".contains(filter.as_str()));
+        Ok(parsed)
+    }
+}

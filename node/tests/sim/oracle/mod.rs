@@ -1,0 +1,111 @@
+//! The oracle: everything that anybody was ever told, and what must be true because of it.
+//!
+//! It sees what no party of the system sees: every put, every answer as it leaves its node, every acknowledgement, every
+//! change of the register. It never looks into a machine; what it demands is in `clients` (what clients were told),
+//! `replicas` (what replicas said) and `replays` (what a node still knows after a crash).
+
+mod clients;
+mod replays;
+mod replicas;
+
+use bytes::Bytes;
+use quarry_protocol::chunk::ChunkHeader;
+use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
+use quarry_protocol::ranges::SeqRanges;
+use std::collections::BTreeMap;
+
+/// A chunk by its name.
+pub(crate) type Name = (SegmentId, ChunkSeq);
+
+/// What was put under a name, and which disks said that they hold it.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) header: ChunkHeader,
+    pub(super) payload: Bytes,
+    stored: Vec<DiskId>,
+}
+
+impl Named {
+    pub(super) fn is_stored_on(&self, disk: DiskId) -> bool {
+        self.stored.contains(&disk)
+    }
+
+    pub(super) fn holders(&self) -> usize {
+        self.stored.len()
+    }
+}
+
+/// One log, by its random id: a log that is made again under its old name is another one.
+#[derive(Debug, Default)]
+pub(super) struct LogBook {
+    pub(super) names: BTreeMap<Name, Named>,
+    /// What was acknowledged, or given to a reader: the one history.
+    pub(super) history: BTreeMap<ChunkSeq, Bytes>,
+    /// Where takeovers ended so far, at most.
+    pub(super) tail: ChunkSeq,
+    pub(super) deleted: bool,
+    /// The next seq to be acknowledged in each segment.
+    pub(super) next_ack: BTreeMap<SegmentId, ChunkSeq>,
+}
+
+/// What one disk said of one log.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) fence: Epoch,
+    pub(super) floor: ChunkSeq,
+    pub(super) deleted: bool,
+    /// Seqs that it said it never had, and never will.
+    pub(super) never: BTreeMap<SegmentId, SeqRanges>,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    pub(super) logs: BTreeMap<LogId, LogBook>,
+    pub(super) disks: BTreeMap<DiskId, BTreeMap<LogId, Said>>,
+    /// Chunks acknowledged, chunks read, takeovers, for the receipt.
+    pub(crate) counts: Counts,
+}
+
+/// What was achieved.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) acknowledged: u64,
+    pub(crate) read: u64,
+    pub(crate) takeovers: u64,
+    pub(crate) failed_opens: u64,
+    pub(crate) trims: u64,
+    pub(crate) deletions: u64,
+    pub(crate) replays: u64,
+    pub(crate) retired: u64,
+    pub(crate) starts_refused: u64,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.acknowledged += other.acknowledged;
+        self.read += other.read;
+        self.takeovers += other.takeovers;
+        self.failed_opens += other.failed_opens;
+        self.trims += other.trims;
+        self.deletions += other.deletions;
+        self.replays += other.replays;
+        self.retired += other.retired;
+        self.starts_refused += other.starts_refused;
+    }
+}
+
+impl Oracle {
+    pub(super) fn log(&mut self, log: LogId) -> &mut LogBook {
+        self.logs.entry(log).or_default()
+    }
+
+    pub(super) fn said(&mut self, disk: DiskId, log: LogId) -> &mut Said {
+        self.disks.entry(disk).or_default().entry(log).or_default()
+    }
+
+    /// The history of a log from `floor` on, if anything of it was acknowledged.
+    pub(crate) fn history(&self, log: LogId) -> Option<&BTreeMap<ChunkSeq, Bytes>> {
+        self.logs.get(&log).map(|book| &book.history)
+    }
+}

@@ -1,0 +1,112 @@
+//! What replicas said, at the moment it left them: what they say later must fit.
+
+use super::{Name, Oracle};
+use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
+use quarry_protocol::message::{Answer, Run, SegmentView};
+
+impl Oracle {
+    /// A put was answered "stored".
+    pub(crate) fn stored(&mut self, disk: DiskId, log: LogId, (segment, seq): Name) {
+        let said = self.said(disk, log);
+        let fence = said.fence;
+        assert!(segment.epoch >= fence, "P3: disk {disk} stored {segment}/{seq} after its fence at {fence}");
+        assert!(!said.deleted, "P13: disk {disk} stored {segment}/{seq} after it deleted the log");
+        self.holds(disk, log, (segment, seq));
+    }
+
+    /// A disk said that it holds a chunk.
+    fn holds(&mut self, disk: DiskId, log: LogId, name: Name) {
+        let said = self.said(disk, log);
+        let floor = said.floor;
+        let never = said.never.get(&name.0).is_some_and(|never| never.contains(name.1));
+        let (segment, seq) = name;
+        assert!(!never || seq < floor, "P8: disk {disk} said never, and now have, of {segment}/{seq}");
+        let named = self.log(log).names.get_mut(&name);
+        let named = named.unwrap_or_else(|| panic!("disk {disk} holds {segment}/{seq}, which was never put"));
+        if !named.stored.contains(&disk) {
+            named.stored.push(disk);
+        }
+    }
+
+    /// A fence was answered: it is durable, and so is every put before it.
+    pub(crate) fn fenced(
+        &mut self,
+        disk: DiskId,
+        log: LogId,
+        (fence, floor): (Epoch, ChunkSeq),
+        views: &[SegmentView],
+    ) {
+        let said = self.said(disk, log);
+        assert!(fence >= said.fence, "disk {disk} answers fence {fence} after {}", said.fence);
+        assert!(floor >= said.floor, "disk {disk} answers floor {floor} after {}", said.floor);
+        (said.fence, said.floor) = (fence, floor);
+        for view in views {
+            self.heard_runs(disk, log, view.segment, &view.runs, fence > view.segment.epoch);
+            self.check_watermark(log, view);
+        }
+    }
+
+    /// P6: what lies below a watermark is on an ack quorum; at least it was put, and somebody holds it.
+    fn check_watermark(&mut self, log: LogId, view: &SegmentView) {
+        let Some(last) = view.watermark.0.checked_sub(1) else { return };
+        // A watermark that stands at the segment's base says nothing of this segment.
+        if let Some(named) = self.log(log).names.get(&(view.segment, ChunkSeq(last))) {
+            assert!(
+                named.holders() > 0,
+                "P6: watermark {} of {} is above what is stored",
+                view.watermark,
+                view.segment
+            );
+        }
+    }
+
+    pub(crate) fn frozen(&mut self, disk: DiskId, log: LogId, segment: SegmentId, runs: &[Run]) {
+        self.heard_runs(disk, log, segment, runs, true);
+    }
+
+    pub(crate) fn inspected(&mut self, disk: DiskId, log: LogId, fence: Epoch, views: &[SegmentView]) {
+        for view in views {
+            self.heard_runs(disk, log, view.segment, &view.runs, fence > view.segment.epoch);
+        }
+    }
+
+    fn heard_runs(&mut self, disk: DiskId, log: LogId, segment: SegmentId, runs: &[Run], for_ever: bool) {
+        for run in runs {
+            match run.answer {
+                Answer::Have => {
+                    (run.from.0..run.to.0).for_each(|seq| self.holds(disk, log, (segment, ChunkSeq(seq))));
+                }
+                Answer::Never => self.never(disk, log, segment, (run.from, run.to), for_ever),
+                Answer::Trimmed | Answer::Unknown => {}
+            }
+        }
+    }
+
+    /// P8: nobody who said "stored" says "never".
+    fn never(
+        &mut self,
+        disk: DiskId,
+        log: LogId,
+        segment: SegmentId,
+        (from, to): (ChunkSeq, ChunkSeq),
+        for_ever: bool,
+    ) {
+        let names = self.log(log).names.range((segment, from)..(segment, to));
+        for ((segment, seq), named) in names {
+            assert!(!named.is_stored_on(disk), "P8: disk {disk} said stored, and now never, of {segment}/{seq}");
+        }
+        if for_ever {
+            self.said(disk, log).never.entry(segment).or_default().insert(from, to);
+        }
+    }
+
+    pub(crate) fn trimmed(&mut self, disk: DiskId, log: LogId, floor: ChunkSeq) {
+        let said = self.said(disk, log);
+        assert!(floor >= said.floor, "P12: disk {disk} answers floor {floor} after {}", said.floor);
+        said.floor = floor;
+    }
+
+    pub(crate) fn deleted(&mut self, disk: DiskId, log: LogId) {
+        self.said(disk, log).deleted = true;
+    }
+}

@@ -1,0 +1,201 @@
+//! The end of a run: everything is healed, and everything has to finish within a bound. In a run whose faults went beyond
+//! what the cluster must survive, a log may be out of reach for good; then it must have said so.
+
+use super::World;
+use crate::client::{Client, Role, Writing};
+use crate::core::{ClientId, Event};
+use crate::disk::Crash;
+use crate::node::State;
+
+/// How long, in virtual microseconds, whatever was under way may take to end: the longest deadline, what a stuck
+/// write takes, and what connections need to notice that their peer is gone.
+const SETTLE_US: u64 = 150_000_000;
+/// How long one open, read or trim may take afterwards.
+const FINISH_US: u64 = 60_000_000;
+/// Deadline of the last opens, in microseconds.
+const OPEN_US: u64 = 30_000_000;
+/// Chunks that are appended to each log at the end.
+const APPENDS: u64 = 12;
+/// How many events a phase of the end may take, at most: more means that something runs in circles.
+const EVENTS_MAX: u64 = 2_000_000;
+
+impl World {
+    pub(super) fn heal_and_finish(&mut self) {
+        self.heal();
+        self.settle();
+        for log in 0..self.core.options.logs.len() {
+            self.finish_log(log);
+        }
+        self.restart_everything();
+        for log in 0..self.core.options.logs.len() {
+            self.read_all(log, "after a restart");
+        }
+        self.idle_down();
+    }
+
+    fn heal(&mut self) {
+        let core = &mut self.core;
+        core.effect("healed", [core.notes.steps, 0, 0, 0]);
+        core.healed = true;
+        core.heal_network();
+        core.register.away_until = 0;
+        let now = core.now;
+        for node in &mut self.nodes {
+            (node.paused_until, node.slow) = (0, 1);
+            node.shards.iter_mut().for_each(|shard| shard.disk.room = usize::MAX);
+            node.wake(&mut self.core);
+            self.core.after(1_000, Event::Start { node: node.index, life: node.life });
+        }
+        for client in self.clients.values_mut() {
+            client.paused_until = client.paused_until.min(now);
+            client.finish_up();
+            client.take(&mut self.core, crate::client::Input::Wake);
+        }
+    }
+
+    /// Delivers events until `done`, for `bound` at most. Whether it was done.
+    fn run_until(&mut self, bound: u64, done: impl Fn(&Self) -> bool) -> bool {
+        let until = self.core.now + bound;
+        for _ in 0..EVENTS_MAX {
+            if done(self) {
+                return true;
+            }
+            let Some(event) = self.core.next(until) else { return done(self) };
+            self.deliver(event);
+        }
+        panic!("{EVENTS_MAX} events without an end: something runs in circles");
+    }
+
+    /// Everything that was under way ends, well or not; and every node is up again.
+    fn settle(&mut self) {
+        let ended = |client: &Client| match &client.role {
+            Role::Over { .. } => true,
+            Role::Writing(writing) => writing.is_settled(),
+            _ => false,
+        };
+        let settled = self.run_until(SETTLE_US, |world| {
+            world.clients.values().all(ended) && world.nodes.iter().all(|node| node.state == State::Up)
+        });
+        let hanging: Vec<_> = self.clients.values().filter(|client| !ended(client)).collect();
+        let states: Vec<_> = self.nodes.iter().map(|node| node.state).collect();
+        assert!(settled, "liveness: not over {SETTLE_US} us after everything healed: {states:?}, {hanging:#?}");
+        self.end_all();
+    }
+
+    fn end_all(&mut self) {
+        for (_, mut client) in std::mem::take(&mut self.clients) {
+            client.kill(&mut self.core);
+        }
+    }
+
+    /// A log can be opened, written, read and trimmed.
+    fn finish_log(&mut self, log: usize) {
+        let client = self.open(log, APPENDS, OPEN_US);
+        let opened = self.run_until(FINISH_US, |world| {
+            world.writing(client).is_some_and(Writing::is_settled) || world.is_over(client)
+        });
+        let beyond = self.core.options.beyond;
+        let committed = self.writing(client).map(|writing| writing.committed);
+        if beyond && committed != Some(APPENDS) {
+            assert!(
+                opened || self.is_over(client),
+                "liveness: an open neither works nor fails: {:#?}",
+                self.clients[&client]
+            );
+            self.core.faults.count("log out of reach, and said so");
+            return self.end_all();
+        }
+        assert!(
+            committed == Some(APPENDS),
+            "liveness: log {log} was not opened and written: {:#?}",
+            self.clients[&client]
+        );
+        self.read_all(log, "before a trim");
+        let trimmer = self.trim(log);
+        let trimmed = self.run_until(FINISH_US, |world| world.is_over(trimmer));
+        let done = matches!(self.clients[&trimmer].role, Role::Over { done: true });
+        assert!(trimmed && (done || beyond), "liveness: log {log} was not trimmed: {:#?}", self.clients[&trimmer]);
+        self.read_all(log, "after a trim");
+        self.end_all();
+    }
+
+    /// Reads a log from its floor to its end: it holds all that was acknowledged.
+    fn read_all(&mut self, log: usize, when: &str) {
+        let reader = self.read(log);
+        let over = self.run_until(FINISH_US, |world| world.is_over(reader));
+        let client = &self.clients[&reader];
+        let (done, next) = match &client.role {
+            Role::Over { done } => (*done, client.read_to),
+            _ => (false, None),
+        };
+        assert!(over, "liveness: a read of log {log} {when} does not end: {client:#?}");
+        if !done {
+            assert!(self.core.options.beyond, "liveness: a read of log {log} {when} fails: {:?}", client.why);
+            return;
+        }
+        let Some(record) = self.record(log).filter(|record| !record.deleted) else { return };
+        let last = self.core.oracle.history(record.log).and_then(|history| history.last_key_value());
+        let Some((last, _)) = last.filter(|(last, _)| **last >= record.floor) else { return };
+        assert!(
+            next.is_some_and(|next| next > *last),
+            "a read of log {log} {when} ended at {next:?}, {last} is missing"
+        );
+    }
+
+    /// The power goes everywhere, and everything comes back.
+    fn restart_everything(&mut self) {
+        let stop = self.core.numbers.percent(50);
+        for node in 0..self.nodes.len() {
+            if stop && node % 2 == 0 {
+                self.nodes[node].stop(&mut self.core);
+            } else {
+                self.nodes[node].crash(&mut self.core, Crash::Power);
+            }
+        }
+        let lives: Vec<u32> = self.nodes.iter().map(|node| node.life).collect();
+        let stopped = |world: &Self| {
+            world
+                .nodes
+                .iter()
+                .zip(&lives)
+                .all(|(node, life)| node.state == State::Up && (!stop || node.index % 2 == 1 || node.life > *life))
+        };
+        let up = self.run_until(FINISH_US, stopped);
+        let states: Vec<_> = self.nodes.iter().map(|node| (node.state, node.life)).collect();
+        assert!(up, "liveness: nodes do not stop and start: {states:?}, before {lives:?}");
+    }
+
+    /// Nobody wants anything any more: nothing is left over, and nothing happens.
+    fn idle_down(&mut self) {
+        self.end_all();
+        self.run_until(FINISH_US, |_| false);
+        for node in &self.nodes {
+            for shard in &node.shards {
+                let statistics = shard.shard.as_ref().expect("it is up").statistics();
+                let left = (statistics.storing, statistics.slots, statistics.reading, statistics.reads_waiting);
+                assert!(
+                    left == (0, 0, 0, 0) && shard.is_at_rest(),
+                    "node {} is not at rest: {statistics:#?}",
+                    node.index
+                );
+                assert!(
+                    statistics.connections == 0,
+                    "node {} keeps {} connections",
+                    node.index,
+                    statistics.connections
+                );
+            }
+        }
+    }
+
+    fn is_over(&self, client: ClientId) -> bool {
+        self.clients.get(&client).is_none_or(Client::is_over)
+    }
+
+    fn writing(&self, client: ClientId) -> Option<&Writing> {
+        match &self.clients.get(&client)?.role {
+            Role::Writing(writing) => Some(writing),
+            _ => None,
+        }
+    }
+}
