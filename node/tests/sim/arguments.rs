@@ -10,7 +10,10 @@ pub(crate) struct Arguments {
     pub(crate) steps: u64,
     /// Do not stop at the first failure.
     pub(crate) all: bool,
+    /// One bug on purpose.
     pub(crate) planted: Option<String>,
+    /// All of them, one after the other.
+    pub(crate) planted_all: bool,
     pub(crate) certify: Option<String>,
     /// `cargo test -- --list`.
     pub(crate) list: bool,
@@ -30,6 +33,7 @@ impl Arguments {
             steps: STEPS_DEFAULT,
             all: false,
             planted: None,
+            planted_all: false,
             certify: None,
             list: false,
             filtered: false,
@@ -52,6 +56,7 @@ impl Arguments {
                 "--from" => parsed.from = number(value())?,
                 "--steps" => parsed.steps = number(value())?,
                 "--all" => parsed.all = true,
+                "--planted-all" => parsed.planted_all = true,
                 "--planted" => parsed.planted = Some(value()?),
                 "--certify" => parsed.certify = Some(value()?),
                 "--list" => parsed.list = true,

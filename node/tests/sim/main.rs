@@ -25,6 +25,8 @@ mod notes;
 mod numbers;
 mod options;
 mod oracle;
+#[cfg(planted)]
+mod planted;
 mod register;
 mod seeds;
 mod trace;
@@ -55,6 +57,18 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     seeds::quiet_panics();
+    #[cfg(planted)]
+    {
+        if arguments.planted_all {
+            return planted::every_bug(arguments.from, arguments.steps);
+        }
+        arguments.planted.iter().for_each(|name| planted::plant_named(name));
+    }
+    #[cfg(not(planted))]
+    if arguments.planted_all || arguments.planted.is_some() {
+        eprintln!("this build has no bugs on purpose: build it with RUSTFLAGS=\"--cfg planted\" (make planted)");
+        return ExitCode::from(2);
+    }
     match arguments.seed {
         Some(seed) => one(seed, &arguments),
         None => many(&arguments),

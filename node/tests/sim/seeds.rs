@@ -99,6 +99,42 @@ pub(crate) fn twice(seed: u64, steps: u64, pool: &Bytes) -> Result<Run, Failure>
     Ok(first)
 }
 
+/// The first of `from..from + count` that fails, if one does. Each runs once.
+#[cfg(planted)]
+pub(crate) fn first_failure(from: u64, count: u64, steps: u64) -> Option<Failure> {
+    let (next, first) = (AtomicU64::new(from), Mutex::new(None::<Failure>));
+    let pool = pool();
+    let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let is_late = first.lock().expect("nothing panics here").as_ref().is_some_and(|f| f.seed < seed);
+                    if seed >= from + count || is_late {
+                        break;
+                    }
+                    if let Err(text) = once(seed, steps, &pool) {
+                        let mut first = first.lock().expect("nothing panics here");
+                        if first.as_ref().is_none_or(|known| seed < known.seed) {
+                            *first = Some(Failure { seed, text });
+                        }
+                    }
+                }
+            });
+        }
+    });
+    first.into_inner().expect("nothing panics here")
+}
+
+#[cfg(planted)]
+impl Failure {
+    /// The last line: what was found wrong.
+    pub(crate) fn why(&self) -> String {
+        self.text.lines().last().unwrap_or_default().chars().take(90).collect()
+    }
+}
+
 /// Runs `from..from + count` on all cores; stops at the first failures unless `all`.
 pub(crate) fn spread(from: u64, count: u64, steps: u64, all: bool) -> Total {
     let (next, failed) = (AtomicU64::new(from), AtomicBool::new(false));

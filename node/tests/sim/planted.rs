@@ -1,0 +1,58 @@
+//! Every bug on purpose, and how soon the simulator finds it (pitfalls 39, 40). Only in a build with `--cfg planted`.
+//!
+//! A bug that is not found within the seeds that its line allows is a finding about the simulator. The seeds are those that
+//! `make test` runs without a bug.
+
+use crate::seeds;
+use quarry_protocol::planted::{Bug, plant};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Bugs that only real files and sockets can show: `node/tests/node/planted.rs`.
+const OF_REAL_FILES: [Bug; 9] = [
+    Bug::WritesNotSynchronous,
+    Bug::ArrivalsUnverified,
+    Bug::ReadsUnverified,
+    Bug::MissingFileUnnoticed,
+    Bug::AnyBodySize,
+    Bug::CopyStarts,
+    Bug::SuperblockUnmended,
+    Bug::FormattedTwice,
+    Bug::StartedTwice,
+];
+
+/// Within how many seeds each bug has to be found.
+const fn seeds_allowed(_bug: Bug) -> u64 {
+    1000
+}
+
+/// Puts one bug in force for the whole process.
+pub(crate) fn plant_named(name: &str) {
+    plant(Some(Bug::from_name(name).unwrap_or_else(|| panic!("there is no bug called {name}"))));
+}
+
+/// Runs the whole list.
+pub(crate) fn every_bug(from: u64, steps: u64) -> ExitCode {
+    let (started, mut survived) = (Instant::now(), Vec::new());
+    println!("{:<26} {:<4} {:>6} {:>8}  found by", "bug", "rule", "seeds", "seconds");
+    for &bug in Bug::ALL.iter().filter(|bug| !OF_REAL_FILES.contains(bug)) {
+        let since = Instant::now();
+        plant(Some(bug));
+        let found = seeds::first_failure(from, seeds_allowed(bug), steps);
+        plant(None);
+        let seconds = since.elapsed().as_secs_f64();
+        match found {
+            Some(failure) => {
+                let seeds = failure.seed - from + 1;
+                println!("{:<26} {:<4} {seeds:>6} {seconds:>8.1}  {}", bug.name(), bug.rule(), failure.why());
+            }
+            None => {
+                println!("{:<26} {:<4} SURVIVED {} seeds: {}", bug.name(), bug.rule(), seeds_allowed(bug), bug.what());
+                survived.push(bug);
+            }
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{} bugs, {} survived, {seconds:.0} s", Bug::ALL.len() - OF_REAL_FILES.len(), survived.len());
+    if survived.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
