@@ -14,6 +14,7 @@
 extern crate alloc;
 
 pub mod action;
+mod backoff;
 pub mod batch;
 pub mod bytesio;
 pub mod chunk;

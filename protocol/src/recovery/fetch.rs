@@ -1,9 +1,9 @@
 //! Reading chunks of the old segments: those to be copied, and those whose digest a seal needs.
 
-use super::backoff::Backoff;
 use super::effect::RecoveryEffect;
 use super::event::{FetchFailure, RequestNo};
 use super::{Phase, Recovery};
+use crate::backoff::Backoff;
 use crate::chunk::ChunkHeader;
 use crate::ids::ChunkSeq;
 use crate::message::Answer;

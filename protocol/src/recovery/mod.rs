@@ -14,7 +14,6 @@
 //! A step taken again comes to the same plan unless something changed; then what was copied for the old plan is left in a
 //! segment that nobody will ever read, and the new plan's segment has another name (P1).
 
-mod backoff;
 mod config;
 mod copy;
 mod effect;

@@ -1,10 +1,10 @@
 //! Where the new segment goes.
 
 use super::Recovery;
-use super::backoff::Backoff;
 use super::config::Purpose;
 use super::effect::RecoveryEffect;
 use super::event::RequestNo;
+use crate::backoff::Backoff;
 use crate::quorum::Quorum;
 use crate::record::ReplicaRef;
 use crate::time::Micros;

@@ -1,11 +1,11 @@
 //! Reading and changing the register: P7.1 and P7.5, and what to do when it does not say what it did (pitfall 15).
 
-use super::backoff::Backoff;
 use super::effect::RecoveryEffect;
 use super::error::RecoveryError;
 use super::event::{RegisterFailure, RequestNo, SwapOutcome};
 use super::{Claimed, OpenMode, Phase, Purpose, Recovery};
 use crate::action::Step;
+use crate::backoff::Backoff;
 use crate::ids::{Epoch, LogId};
 use crate::planted;
 use crate::record::{LogRecord, Version};

@@ -1,7 +1,7 @@
 //! A replica of an unsealed segment, and what it testified.
 
-use super::backoff::Backoff;
 use super::event::RequestNo;
+use crate::backoff::Backoff;
 use crate::ids::{ChunkSeq, Epoch, SegmentId};
 use crate::limits::WINDOW_CHUNKS_MAX;
 use crate::message::{Answer, Run, SegmentView};
