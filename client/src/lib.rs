@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod actions;
+mod calls;
 pub mod capabilities;
 pub mod chunk_store;
 pub mod cluster;

@@ -1,21 +1,13 @@
-//! What is committed, without fencing anybody (P15).
+//! What is committed, without fencing anybody (P15): the shell of [`TailSearch`].
 
+use crate::calls::Calls;
 use crate::chunk_store::Tail;
 use crate::error::TailError;
 use crate::lookup::lookup;
 use crate::quorum_store::Parts;
-use crate::views::views;
-use futures::stream::{FuturesUnordered, StreamExt};
-use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
-use quarry_protocol::message::SegmentView;
-use quarry_protocol::record::{LogRecord, ReplicaRef, Segment, SegmentEnd};
-use quarry_protocol::tail::committed_tail;
-use std::time::Duration;
-use tokio::time::Instant;
-
-/// How much longer the last replicas are waited for once a read quorum has answered. The bound they would raise is only
-/// a lower one anyway.
-const STRAGGLER_GRACE: Duration = Duration::from_millis(250);
+use quarry_protocol::ids::ChunkSeq;
+use quarry_protocol::record::LogRecord;
+use quarry_protocol::tail::{TailEffect, TailEvent, TailSearch};
 
 pub(crate) async fn tail(parts: &Parts, name: &str) -> Result<Tail, TailError> {
     let (_, record) = lookup(parts, name).await.map_err(|none| none.tail_error(name))?;
@@ -25,56 +17,19 @@ pub(crate) async fn tail(parts: &Parts, name: &str) -> Result<Tail, TailError> {
 
 /// The first seq of the log that is not known to be committed; or which replicas are missing.
 pub(crate) async fn committed(parts: &Parts, record: &LogRecord) -> Result<ChunkSeq, String> {
-    let mut tail = record.floor;
-    for segment in &record.segments {
-        let at = match segment.end {
-            SegmentEnd::Sealed { at, .. } => at,
-            SegmentEnd::Open | SegmentEnd::Boundary { .. } => committed_in(parts, record, segment).await?,
-        };
-        tail = tail.max(at);
-        if segment.end_seq() != Some(at) {
-            break;
-        }
-    }
-    Ok(tail)
-}
-
-async fn committed_in(parts: &Parts, record: &LogRecord, segment: &Segment) -> Result<ChunkSeq, String> {
-    let quorum = segment.quorum().map_err(|why| why.to_string())?;
-    let asked = segment.replicas.iter().enumerate();
-    let mut asked: FuturesUnordered<_> =
-        asked.map(|(i, replica)| view(parts, record.log, segment.id, i, replica)).collect();
-    let (mut views, mut silent) = (Vec::new(), Vec::new());
-    let mut patience = None;
+    let mut calls = Calls::new(parts);
+    let mut search = TailSearch::new(record, 1);
     loop {
-        let answer = match patience {
-            None => asked.next().await,
-            Some(until) => tokio::time::timeout_at(until, asked.next()).await.unwrap_or(None),
+        while let Some(effect) = search.poll_effect() {
+            match effect {
+                TailEffect::Call { request, to, what } => calls.ask(request, to, what),
+                TailEffect::Finished(found) => return found.map_err(|why| why.to_string()),
+            }
+        }
+        let event = match calls.next(search.poll_timeout()).await {
+            Some((request, result)) => TailEvent::Replied { request, result },
+            None => TailEvent::Tick,
         };
-        match answer {
-            None => break,
-            Some((i, Ok(view))) => views.push((i, view)),
-            Some((_, Err(why))) => silent.push(why),
-        }
-        if views.len() >= quorum.read() && patience.is_none() {
-            patience = Some(Instant::now() + STRAGGLER_GRACE);
-        }
+        search.handle(calls.now(), event);
     }
-    if views.len() < quorum.read() {
-        let (got, needed) = (views.len(), quorum.read());
-        return Err(format!("{got} of the {needed} replicas needed answered: {}", silent.join("; ")));
-    }
-    Ok(committed_tail(segment, record.floor, &views))
-}
-
-/// What one replica says of one segment, with the replica's index.
-async fn view(
-    parts: &Parts,
-    log: LogId,
-    segment: SegmentId,
-    index: usize,
-    replica: &ReplicaRef,
-) -> (usize, Result<SegmentView, String>) {
-    let views = views(parts, log, replica, &[segment]).await;
-    (index, views.map(|mut views| views.remove(0).view))
 }

@@ -1,5 +1,9 @@
 //! What is known to be committed, without fencing anybody (P15): a lower bound that may trail the last acknowledgement.
 
+mod search;
+
+pub use search::{STRAGGLER_GRACE_US, TailEffect, TailEvent, TailFailure, TailSearch};
+
 use crate::ids::ChunkSeq;
 use crate::message::{Answer, SegmentView};
 use crate::planted;
