@@ -7,7 +7,7 @@ use crate::quorum_store::Parts;
 use crate::random::random_id;
 use crate::told::tell;
 use quarry_protocol::ids::OwnerId;
-use quarry_protocol::message::{Reply, Request};
+use quarry_protocol::message::Request;
 use quarry_protocol::record::check_log_name;
 use quarry_protocol::recovery::{OpenMode, Purpose, RecoveryConfig};
 use std::time::Duration;
@@ -25,9 +25,8 @@ pub(crate) async fn delete(parts: &Parts, name: &str) -> Result<Deleted, DeleteE
         deadline_us: DELETE_DEADLINE.as_micros() as u64,
     };
     let done = take_over(parts, config).await.map_err(|error| delete_error(name, DELETE_DEADLINE, &error))?;
-    let request = Request::Delete { log: done.record.log, epoch: done.record.epoch };
-    let records = [Some(&done.record), done.before.as_ref()];
-    let told = tell(parts, records.into_iter().flatten(), &request, |reply| matches!(reply, Reply::Deleted)).await;
-    let missed = told.into_iter().filter_map(|(replica, said)| Some(format!("{}: {}", who(&replica), said.err()?)));
+    let what = Request::Delete { log: done.record.log, epoch: done.record.epoch };
+    let told = tell(parts, what, done.before.iter().chain([&done.record])).await;
+    let missed = told.into_iter().filter_map(|told| Some(format!("{}: {}", who(&told.replica), told.result.err()?)));
     Ok(Deleted { unreached: missed.collect() })
 }

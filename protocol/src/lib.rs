@@ -31,5 +31,7 @@ pub mod recovery;
 pub mod replica;
 pub mod snapshot;
 pub mod tail;
+pub mod telling;
 pub mod time;
+pub mod trim;
 pub mod writer;

@@ -39,14 +39,18 @@ pub(super) async fn swap(
     expected: Option<Version>,
     record: Box<LogRecord>,
 ) -> RecoveryEvent {
-    let outcome = match timeout(REGISTER_TIMEOUT, parts.register.compare_and_swap(expected.as_ref(), &record)).await {
+    RecoveryEvent::Swapped { request, outcome: swap_record(parts, expected.as_ref(), &record).await }
+}
+
+/// Changes a record, and says what is known of that.
+pub(crate) async fn swap_record(parts: &Parts, expected: Option<&Version>, record: &LogRecord) -> SwapOutcome {
+    match timeout(REGISTER_TIMEOUT, parts.register.compare_and_swap(expected, record)).await {
         Ok(Ok(version)) => SwapOutcome::Done(version),
         Ok(Err(SwapError::Conflict)) => SwapOutcome::Conflict,
         Ok(Err(SwapError::Ambiguous { why })) => SwapOutcome::Ambiguous(why),
         Ok(Err(SwapError::Failed(why))) => SwapOutcome::Failed(why.to_string()),
         Err(_) => SwapOutcome::Ambiguous(format!("no answer within {REGISTER_TIMEOUT:?}")),
-    };
-    RecoveryEvent::Swapped { request, outcome }
+    }
 }
 
 pub(super) async fn place(
@@ -76,8 +80,7 @@ pub(super) async fn place(
 }
 
 pub(super) async fn call(parts: &Parts, request: RequestNo, to: ReplicaRef, what: Request) -> RecoveryEvent {
-    let result = parts.cluster.link(&to).call(what).await.map_err(|error| error.to_string());
-    RecoveryEvent::Replied { request, result }
+    RecoveryEvent::Replied { request, result: crate::calls::call(parts, &to, what).await }
 }
 
 pub(super) async fn fetch(

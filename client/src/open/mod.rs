@@ -13,7 +13,7 @@ mod options;
 mod refused;
 mod takeover;
 
-pub(crate) use effects::REGISTER_TIMEOUT;
+pub(crate) use effects::{REGISTER_TIMEOUT, swap_record};
 pub(crate) use refused::delete_error;
 pub(crate) use takeover::take_over;
 

@@ -1,4 +1,5 @@
-//! Dropping a prefix of a log: the floor goes on record first, then the replicas are told (P12).
+//! Dropping a prefix of a log (P12): trims that wait together share a round, and a round is the shell of the machine
+//! [`quarry_protocol::trim::Trim`].
 //!
 //! ```text
 //!   trim 10 ─┐
@@ -7,28 +8,22 @@
 //! ```
 
 mod queue;
-mod record;
+mod running;
 
 pub(crate) use queue::Trims;
 
 use crate::error::TrimError;
-use crate::lookup::{NoRecord, lookup};
-use crate::open::REGISTER_TIMEOUT;
 use crate::quorum_store::Parts;
-use crate::register::SwapError;
-use crate::tail::committed;
 use crate::told::tell;
 use quarry_protocol::ids::ChunkSeq;
-use quarry_protocol::message::{Reply, Request};
-use quarry_protocol::record::{LogRecord, Version};
+use quarry_protocol::message::Request;
 use quarry_protocol::recovery::RecoveryReport;
-use std::collections::BTreeSet;
+use quarry_protocol::trim::{TRIM_DEADLINE_US_DEFAULT, TrimConfig, TrimFailure};
+use running::Running;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How often a floor is tried to be put on record while others change the record.
-const ATTEMPTS: u32 = 16;
 /// How long a trim waits for replicas to free what is dropped. They go on without it.
 const TELL_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -39,103 +34,14 @@ pub(crate) async fn trim(parts: &Arc<Parts>, name: &str, below: ChunkSeq) -> Res
 
 /// One round: the outcome of each of `wanted`, in order.
 async fn round(parts: &Arc<Parts>, name: &str, wanted: Vec<ChunkSeq>) -> Vec<Result<ChunkSeq, TrimError>> {
-    let refuse_all = |error: TrimError| wanted.iter().map(|_| Err(error.clone())).collect();
-    let (version, record) = match lookup(parts, name).await {
-        Ok(found) => found,
-        Err(none) => return refuse_all(no_record(none, name)),
-    };
-    let tail = match committed(parts, &record).await {
-        Ok(tail) => tail,
-        Err(why) => return refuse_all(TrimError::Unavailable { name: name.to_owned(), why }),
-    };
-    let target = wanted.iter().copied().filter(|below| *below <= tail).max();
-    let raised = match target {
-        Some(target) => raise(parts, name, (version, record), target).await,
-        None => Ok(record.floor),
-    };
-    let outcome = |below: &ChunkSeq| {
-        if *below > tail {
-            return Err(TrimError::AboveTail { name: name.to_owned(), below: *below, tail });
-        }
-        raised.clone()
-    };
-    wanted.iter().map(outcome).collect()
-}
-
-/// Puts the floor on record, then tells the replicas.
-async fn raise(
-    parts: &Arc<Parts>,
-    name: &str,
-    found: (Version, LogRecord),
-    target: ChunkSeq,
-) -> Result<ChunkSeq, TrimError> {
-    let log = found.1.log;
-    let (version, record) = raise_on_record(parts, name, found, target).await?;
-    if record.log != log {
-        // The log was deleted and made anew meanwhile; what was to be trimmed is gone.
-        return Err(TrimError::NotFound { name: name.to_owned() });
+    let config = TrimConfig { name: name.to_owned(), wanted, deadline_us: TRIM_DEADLINE_US_DEFAULT };
+    let mut running = Running::new(Arc::clone(parts), config);
+    let outcomes = running.outcomes().await;
+    if !running.is_over() {
+        // Whether the replicas know yet does not change the outcome: the floor is on record.
+        let _ = timeout(TELL_PATIENCE, tokio::spawn(running.finish())).await;
     }
-    let floor = record.floor;
-    let telling = tokio::spawn(tell_and_drop(Arc::clone(parts), version, record));
-    // Whether the replicas know yet does not change the outcome: the floor is on record.
-    let _ = timeout(TELL_PATIENCE, telling).await;
-    Ok(floor)
-}
-
-async fn raise_on_record(
-    parts: &Parts,
-    name: &str,
-    (mut version, mut record): (Version, LogRecord),
-    target: ChunkSeq,
-) -> Result<(Version, LogRecord), TrimError> {
-    let log = record.log;
-    let mut in_doubt = None;
-    for _ in 0..ATTEMPTS {
-        if record.floor >= target || record.log != log {
-            return Ok((version, record));
-        }
-        let raised = record::with_floor(&record, target);
-        match swap(parts, &version, &raised).await {
-            Ok(version) => return Ok((version, raised)),
-            Err(SwapError::Conflict) => {}
-            // Pitfall 15: never tried again blindly. The record is read again and looked at for this floor.
-            Err(SwapError::Ambiguous { why }) => in_doubt = Some(why),
-            Err(SwapError::Failed(why)) => return Err(register(name, why.to_string(), in_doubt.is_some())),
-        }
-        (version, record) =
-            lookup(parts, name).await.map_err(|none| no_record_after(none, name, in_doubt.is_some()))?;
-    }
-    match in_doubt {
-        Some(why) => Err(register(name, why, true)),
-        None => Err(TrimError::Contended { name: name.to_owned(), attempts: ATTEMPTS }),
-    }
-}
-
-async fn swap(parts: &Parts, expected: &Version, record: &LogRecord) -> Result<Version, SwapError> {
-    timeout(REGISTER_TIMEOUT, parts.register.compare_and_swap(Some(expected), record))
-        .await
-        .unwrap_or_else(|_| Err(SwapError::Ambiguous { why: format!("no answer within {REGISTER_TIMEOUT:?}") }))
-}
-
-/// Tells every replica of the record its floor; then segments that lie wholly below it, and are needed to reach nobody any
-/// more, leave the record. That nobody has to wait for, and a conflict leaves it to the next trim or open.
-async fn tell_and_drop(parts: Arc<Parts>, version: Version, record: LogRecord) {
-    let request = Request::Trim { log: record.log, word: record.epoch, floor: record.floor };
-    let told = tell(&parts, std::iter::once(&record), &request, |reply| matches!(reply, Reply::Trimmed { .. })).await;
-    let mut knows = BTreeSet::new();
-    for (replica, said) in told {
-        match said {
-            Ok(()) => _ = knows.insert(replica.disk),
-            Err(why) => {
-                tracing::info!(log = %record.name, floor = %record.floor, "{} was not told of the trim: {why}", replica.address);
-            }
-        }
-    }
-    if let Some(shorter) = record::without_dropped_segments(&record, &knows)
-        && let Err(why) = swap(&parts, &version, &shorter).await
-    {
-        tracing::debug!(log = %record.name, "segments below the floor stay on record for now: {why}");
-    }
+    outcomes.into_iter().map(|outcome| outcome.map_err(|why| error(name, why))).collect()
 }
 
 /// After a takeover: whoever missed a trim hears of the floor, those included whose segments left the record (P12).
@@ -144,27 +50,20 @@ pub(crate) fn tell_after_open(parts: &Arc<Parts>, recovered: &RecoveryReport) {
     if floor == ChunkSeq(0) {
         return;
     }
-    let request = Request::Trim { log: recovered.record.log, word: recovered.epoch, floor };
-    let before = recovered.before.clone().filter(|before| before.log == recovered.record.log);
-    let (parts, record) = (Arc::clone(parts), recovered.record.clone());
-    tokio::spawn(async move {
-        tell(&parts, before.iter().chain([&record]), &request, |reply| matches!(reply, Reply::Trimmed { .. })).await;
-    });
+    let what = Request::Trim { log: recovered.record.log, word: recovered.epoch, floor };
+    let (parts, before, record) = (Arc::clone(parts), recovered.before.clone(), recovered.record.clone());
+    tokio::spawn(async move { tell(&parts, what, before.iter().chain([&record])).await });
 }
 
-fn no_record(none: NoRecord, name: &str) -> TrimError {
-    no_record_after(none, name, false)
-}
-
-fn no_record_after(none: NoRecord, name: &str, may_have_happened: bool) -> TrimError {
-    match none {
-        NoRecord::BadName(why) => TrimError::BadName { why },
-        NoRecord::NotFound => TrimError::NotFound { name: name.to_owned() },
-        NoRecord::Register(why) => register(name, why, may_have_happened),
-        NoRecord::Record(why) => TrimError::Record { name: name.to_owned(), why },
+fn error(name: &str, why: TrimFailure) -> TrimError {
+    let name = name.to_owned();
+    match why {
+        TrimFailure::BadName { why } => TrimError::BadName { why },
+        TrimFailure::NotFound => TrimError::NotFound { name },
+        TrimFailure::AboveTail { below, tail } => TrimError::AboveTail { name, below, tail },
+        TrimFailure::Unavailable(why) => TrimError::Unavailable { name, why: why.to_string() },
+        TrimFailure::Contended { attempts } => TrimError::Contended { name, attempts },
+        TrimFailure::Register { why, may_have_happened } => TrimError::Register { name, why, may_have_happened },
+        TrimFailure::Record { why } => TrimError::Record { name, why },
     }
-}
-
-fn register(name: &str, why: String, may_have_happened: bool) -> TrimError {
-    TrimError::Register { name: name.to_owned(), why, may_have_happened }
 }

@@ -1,8 +1,8 @@
 //! What a trim changes in a record.
 
-use quarry_protocol::ids::{ChunkSeq, DiskId};
-use quarry_protocol::record::{LogRecord, Segment};
-use std::collections::BTreeSet;
+use crate::ids::{ChunkSeq, DiskId};
+use crate::record::{LogRecord, Segment};
+use alloc::collections::BTreeSet;
 
 /// The record with its floor raised to `floor`.
 pub(super) fn with_floor(record: &LogRecord, floor: ChunkSeq) -> LogRecord {
