@@ -26,6 +26,7 @@ pub mod message;
 pub mod planted;
 pub mod quorum;
 pub mod ranges;
+pub mod reach;
 pub mod record;
 pub mod recovery;
 pub mod replica;

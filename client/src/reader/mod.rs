@@ -1,4 +1,5 @@
-//! Reads: verified, hedged, along the chain of segments, as far as is known to be committed and no further (P15).
+//! Reads: verified, hedged, along the chain of segments, as far as is known to be committed and no further. How far that is
+//! decides [`quarry_protocol::reach`] (P15); here is what fetches, waits and asks again.
 //!
 //! ```text
 //! record ──► segment that owns the next seq ──► how far it may be read ──► pieces, several in flight ──► stream
@@ -8,7 +9,6 @@
 //! ```
 
 mod bounds;
-mod chain;
 mod fetch;
 mod reading;
 #[cfg(test)]
@@ -36,12 +36,7 @@ pub(crate) async fn read(
     }
     let (_, record) = lookup(parts, name).await.map_err(|none| none.read_error(name))?;
     let from = range.from.unwrap_or(record.floor);
-    for seq in [Some(from), range.to].into_iter().flatten() {
-        if seq < record.floor {
-            return Err(ReadError::Trimmed { name: name.to_owned(), seq, floor: record.floor });
-        }
-    }
-    let mut reading = Reading::new(Arc::clone(parts), record, from, range.to, options);
+    let mut reading = Reading::new(Arc::clone(parts), record, from, range.to, options)?;
     reading.check_start().await?;
     let stream = futures::stream::unfold(Some(reading), |reading| async {
         let mut reading = reading?;

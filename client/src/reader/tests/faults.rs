@@ -1,13 +1,15 @@
 //! Replicas that do not give what they should.
 
 use super::between;
-use super::scripted::{Mood, NAME, World};
+use super::scripted::{Mood, NAME, World, segment_id};
 use crate::chunk_store::{ChunkStore, ReadOptions, ReadRange};
 use crate::error::ReadError;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use quarry_protocol::ids::ChunkSeq;
+use quarry_protocol::record::SegmentEnd;
 use std::time::Duration;
+use tokio::time::timeout;
 
 const BAD: [Mood; 8] = [
     Mood::Silent,
@@ -124,4 +126,28 @@ async fn another_history_is_noticed() {
     mixed.replicas[0].mood(Mood::Unknown(25));
     let error = mixed.read(between(20, 38)).await.unwrap_err();
     assert!(matches!(&error, ReadError::Unavailable { why, .. } if why.contains("digests")), "{error}");
+}
+
+/// Whoever knew how far the segment behind a boundary is committed went away: the read ends where the others know it to be,
+/// and does not wait for one that may never come back.
+#[tokio::test(start_paused = true)]
+async fn a_read_ends_where_those_who_are_left_know_it_to_be_committed() {
+    let world = World::new();
+    world.open_segment(1, 0);
+    world.chunks(1, 0..10, 0, &[0, 1, 2]);
+    world.record.lock().unwrap().segments[0].end = SegmentEnd::Boundary { at: ChunkSeq(20) };
+    world.open_segment(2, 20);
+    world.chunks(2, 20..30, 20, &[2]);
+    world.publish().await;
+    let mut stream = world.store().read(NAME, ReadRange::all(), ReadOptions::default()).await.unwrap();
+    for _ in 0..10 {
+        stream.try_next().await.unwrap().unwrap();
+    }
+    world.chunks(1, 10..20, 0, &[0, 1, 2]);
+    world.replicas[2].watermark(segment_id(2), 28);
+    let eleventh = stream.try_next().await.unwrap().unwrap();
+    assert_eq!(eleventh.seq, ChunkSeq(10));
+    world.replicas[2].mood(Mood::Down);
+    let rest = timeout(Duration::from_mins(1), stream.try_collect::<Vec<_>>()).await.unwrap().unwrap();
+    world.is(11..20, &rest);
 }

@@ -1,9 +1,10 @@
 //! The digest that runs through a segment's chunks: what makes replicas that hold different histories visible.
 
-use quarry_protocol::chunk::ChunkHeader;
-use quarry_protocol::digest::Digest;
-use quarry_protocol::ids::LogId;
-use quarry_protocol::record::{Segment, SegmentEnd};
+use crate::chunk::ChunkHeader;
+use crate::digest::Digest;
+use crate::ids::LogId;
+use crate::record::{Segment, SegmentEnd};
+use alloc::string::String;
 
 /// Where the chain of the segment under way stands.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,30 +16,35 @@ pub(super) struct Chain {
 impl Chain {
     /// Takes the next chunk of `segment`, or says why it cannot be the next one.
     pub(super) fn take(&mut self, log: LogId, segment: &Segment, header: &ChunkHeader) -> Result<(), String> {
-        if header.seq == segment.base {
-            self.digest = Some(Digest::start(log, segment.id, segment.base));
-        }
-        if self.digest.is_some_and(|before| !before.continues_with(header)) {
-            return Err(format!(
+        let start = (header.seq == segment.base).then(|| Digest::start(log, segment.id, segment.base));
+        if start.or(self.digest).is_some_and(|before| !before.continues_with(header)) {
+            return Err(alloc::format!(
                 "chunk {}/{} does not continue the chain of digests before it",
-                segment.id, header.seq
+                segment.id,
+                header.seq
             ));
         }
-        self.digest = Some(header.digest);
         match segment.end {
             SegmentEnd::Sealed { at, digest } if header.seq.next() == at && header.digest != digest => {
-                Err(format!("segment {} ends with digest {}, but was sealed with {digest}", segment.id, header.digest))
+                return Err(alloc::format!(
+                    "segment {} ends with digest {}, but was sealed with {digest}",
+                    segment.id,
+                    header.digest
+                ));
             }
-            _ => Ok(()),
+            _ => self.digest = Some(header.digest),
         }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, SegmentId};
-    use quarry_protocol::record::{ReplicaRef, Window};
+    use crate::ids::{ChunkSeq, DiskId, Epoch, SegmentId};
+    use crate::record::{ReplicaRef, Window};
+    use alloc::vec;
+    use alloc::vec::Vec;
 
     const LOG: LogId = LogId([4; 16]);
 
