@@ -5,6 +5,10 @@
 //! A newcomer's route through the code, one append from caller to disk and back: [`log_writer`] (what an append does),
 //! [`link`] (how a replica is talked to), [`cluster`] (which replicas there are), [`register`] (what is known of a log as
 //! a whole), [`reader`] (how chunks come back, verified), [`store_url`] (how a store is named).
+//!
+//! What is right is decided in [`quarry_protocol`]: `open` is the shell of its recovery, [`log_writer`] of its writer, `trim`,
+//! `tail` and `told` of the machines of those names, and [`reader`] asks its `reach` how far it may go. The shells perform
+//! effects, bound them in time, and say in a caller's words what came of them.
 #![forbid(unsafe_code)]
 
 mod actions;

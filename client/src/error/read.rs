@@ -65,7 +65,7 @@ pub enum ReadError {
         /// What it says.
         why: String,
     },
-    /// The log's record is damaged or of another version; it needs an operator.
+    /// The log's record is damaged, of another version, or older than it was; it needs an operator.
     #[error("log {name:?}: {why}")]
     Record {
         /// The log.

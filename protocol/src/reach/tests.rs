@@ -154,6 +154,21 @@ fn a_reader_beyond_a_seal_goes_on_in_the_middle_of_the_next_segment() {
     assert_eq!(reach.take_all(&now, 2), seqs(14, 17));
 }
 
+/// It had heard of more than it took: in the next segment that counts for nothing.
+#[test]
+fn a_reader_beyond_a_seal_knows_nothing_of_the_next_segment() {
+    let stale = Log::new().segment(1, 0, 14, 11);
+    let mut reach = stale.read_from(0);
+    reach.raise(ChunkSeq(11));
+    assert_eq!(reach.take_all(&stale, 1), seqs(0, 11));
+    reach.raise(ChunkSeq(14));
+    let now = Log::new().segment(1, 0, 14, 11).sealed(10).segment(2, 10, 18, 10);
+    reach.reread(now.record.clone()).expect("the same log");
+    assert!(!reach.enter());
+    assert_eq!((reach.next(), reach.limit()), (ChunkSeq(11), ChunkSeq(11)));
+    assert_eq!(reach.take_all(&now, 2), [] as [u64; 0]);
+}
+
 /// What is on its way when the record is read again is taken as it was asked for.
 #[test]
 fn chunks_under_way_are_of_the_segment_as_it_was_entered() {

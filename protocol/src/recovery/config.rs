@@ -51,6 +51,6 @@ pub enum Purpose {
         /// The new writer's window.
         window: Window,
     },
-    /// A tombstone (P13). Whoever drives the recovery then tells every replica of the record.
+    /// A tombstone (P13). Whoever drives the recovery then tells every replica, with a [`crate::telling::Telling`].
     Delete,
 }

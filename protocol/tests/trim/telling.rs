@@ -1,9 +1,9 @@
 //! After the outcome: every replica is told, and segments that nobody needs any more leave the record.
 
-use crate::script::{LOG, Mood, Script, id, number, replica, three_segments};
+use crate::script::{LOG, Mood, Script, id, number, replica, segment, three_segments};
 use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
 use quarry_protocol::message::{Reply, Request};
-use quarry_protocol::record::LogRecord;
+use quarry_protocol::record::{LogRecord, SegmentEnd};
 use quarry_protocol::recovery::SwapOutcome;
 use quarry_protocol::telling::{TELLING_US_MAX, TELLINGS_MAX, Telling, TellingEffect, TellingEvent};
 use quarry_protocol::time::Micros;
@@ -51,6 +51,21 @@ fn segments_below_the_floor_leave_the_record_once_everybody_knows() {
         assert!(script.untold().is_empty());
         assert_eq!(script.told.len(), 4, "told once each: {:?}", script.told);
     }
+}
+
+/// Where a boundary is planned the segment may yet end earlier; only its seal says where it really ended (P11).
+#[test]
+fn a_segment_that_is_not_sealed_stays() {
+    let mut record = three_segments();
+    record.segments[2].end = SegmentEnd::Boundary { at: ChunkSeq(30) };
+    record.segments.push(segment(4, 30, SegmentEnd::Open, &[0, 1, 2]));
+    record.epoch = Epoch(4);
+    let mut script = Script::new(record, &[30]);
+    script.read();
+    script.answer();
+    let swap = script.swap();
+    script.land(&swap);
+    assert_eq!(told(&mut script), [id(3), id(4)]);
 }
 
 /// A segment stays for as long as it is the only way to a replica that does not know.
