@@ -218,6 +218,9 @@ fn a_chunk_that_is_not_the_next_one_is_refused() {
     assert!(reach.take(&log.headers[&(id(1), 1)]).expect_err("not the next").contains("1.0/0 was next"));
     assert!(reach.take(&log.headers[&(id(2), 10)]).expect_err("another segment").contains("2.0/10"));
     let mut other = log.headers[&(id(1), 0)];
+    other.segment = id(2);
+    assert!(reach.take(&other).expect_err("the same seq of another segment").contains("2.0/0"));
+    other = log.headers[&(id(1), 0)];
     other.payload_crc += 1;
     assert!(reach.take(&other).expect_err("another history").contains("digests"));
     assert_eq!(reach.next(), ChunkSeq(0), "what is refused does not count");
