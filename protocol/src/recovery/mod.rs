@@ -209,6 +209,12 @@ impl Recovery {
         times.into_iter().flatten().min()
     }
 
+    /// The record it works on, as last read, once the epoch is claimed: what a replica that keeps no floors and windows of
+    /// its own (a bucket) has to be told before it is asked.
+    pub fn record(&self) -> Option<&LogRecord> {
+        self.claimed.as_ref().map(|claimed| &claimed.record)
+    }
+
     /// Checks what must hold between any two events.
     ///
     /// # Panics
