@@ -9,7 +9,7 @@ use super::{Phase, Purpose, Recovery};
 use crate::action::Step;
 use crate::ids::{ChunkSeq, Epoch};
 use crate::limits::WINDOW_CHUNKS_MAX;
-use crate::message::{Refusal, Reply, Request, Run, SegmentView};
+use crate::message::{Answer, Refusal, Reply, Request, Run, SegmentView};
 use crate::time::Micros;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -66,6 +66,10 @@ impl Recovery {
             .iter()
             .enumerate()
             .all(|(i, segment)| segment.quorum().is_ok_and(|quorum| self.fenced_of(i) >= quorum.read()));
+        if enough && let Some((segment, seq)) = self.still_growing() {
+            self.ask_freezes(now, segment, seq);
+            return false;
+        }
         if !enough || self.register.is_busy() {
             return false;
         }
@@ -74,6 +78,26 @@ impl Recovery {
         self.enter(now, Phase::Registering);
         self.swap(Some(version), record);
         true
+    }
+
+    /// A segment of which no read quorum has yet said that the first seq which nobody holds stays so. A fenced node takes no more
+    /// puts whatever it says. A bucket has no fence: what keeps a sleeping writer from being acknowledged after the
+    /// deletion is one slot that is kept on a read quorum of buckets, the same one on each.
+    fn still_growing(&self) -> Option<(usize, ChunkSeq)> {
+        let claimed = self.claimed.as_ref().expect("settled after the claim");
+        claimed.open.iter().enumerate().find_map(|(i, segment)| {
+            let testimonies = || self.witnesses.iter().filter(|w| w.fenced).filter_map(|w| w.testimonies[i].as_ref());
+            let after =
+                testimonies().filter_map(|testimony| testimony.newest).max().map_or(segment.base, ChunkSeq::next);
+            let mut seq = after.max(segment.base).max(claimed.record.floor);
+            while testimonies().any(|testimony| testimony.answers.get(&seq) == Some(&Answer::Have)) {
+                seq = seq.next();
+            }
+            let answers = testimonies().filter(|testimony| testimony.answers.contains_key(&seq)).count();
+            let is_at_end = segment.end_seq().is_some_and(|end| seq >= end);
+            let settled = is_at_end || segment.quorum().is_ok_and(|quorum| answers >= quorum.read());
+            (!settled).then_some((i, seq))
+        })
     }
 
     pub(super) fn walk(&self) -> Walked {
@@ -220,6 +244,7 @@ impl Recovery {
         }
         let fences = self.witnesses.iter().filter(|w| !w.fenced && w.fence.is_none()).map(|w| w.retry_at);
         let waiting = match self.walk() {
+            _ if self.config.purpose == Purpose::Delete => self.still_growing(),
             Walked::NeedsAnswers { segment, seq } | Walked::NeedsFloor { segment, seq } => Some((segment, seq)),
             _ => None,
         };
