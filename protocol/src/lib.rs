@@ -7,7 +7,7 @@
 //!
 //! A newcomer's route: [`chunk`] (what is sent and stored), [`frame`] and [`message`] (how it travels),
 //! [`batch`] (how it lies on disk), [`writer`] (how an append becomes committed), [`replica`] (what a node
-//! may answer), [`recovery`] (how a log changes hands) and [`record`] (what the register holds).
+//! may answer), [`bucket`] (the same answers from an object store), [`recovery`] (how a log changes hands) and [`record`] (what the register holds).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,7 @@ extern crate alloc;
 pub mod action;
 mod backoff;
 pub mod batch;
+pub mod bucket;
 pub mod bytesio;
 pub mod chunk;
 pub mod digest;

@@ -48,6 +48,33 @@ pub const STRAGGLER_CHUNKS_MAX: u32 = 4096;
 /// How many payload bytes of committed chunks a writer keeps for one replica that lags (P10).
 pub const STRAGGLER_BYTES_MAX: u64 = 64 << 20;
 
+// --- bucket -----------------------------------------------------------------------------------------
+
+/// Size of a marker, the object that keeps a slot of a bucket empty for ever, in bytes.
+pub const MARKER_BYTES: usize = 64;
+/// Size of the object that names a bucket, in bytes.
+pub const IDENTITY_BYTES: usize = 32;
+/// How much of a slot's object is read to tell what it is, in bytes.
+pub const SLOT_HEAD_BYTES: usize = CHUNK_HEADER_BYTES;
+/// Most puts of one bucket's machine that wait or are under way; further ones are refused.
+pub const BUCKET_PUTS_MAX: usize = CONNECTION_REQUESTS_MAX;
+/// Most requests of one bucket's machine that wait or are being answered; further ones are refused.
+pub const BUCKET_REQUESTS_MAX: usize = 16;
+/// Most chunks that are being created in one bucket at once.
+pub const BUCKET_CREATES_IN_FLIGHT_MAX: usize = 64;
+/// Most slots of one bucket that are being looked at, or marked, at once.
+pub const BUCKET_LOOKS_IN_FLIGHT_MAX: usize = 64;
+/// Most slots of one bucket that are being deleted at once, in the background.
+pub const BUCKET_DELETES_IN_FLIGHT_MAX: usize = 8;
+/// Most chunks that one read has in memory or under way.
+pub const BUCKET_READ_AHEAD_CHUNKS_MAX: usize = 4;
+/// Most segments of one fence or inspect that are surveyed at once. A log has at most two that are not sealed.
+pub const BUCKET_SURVEYS_MAX: usize = 2;
+/// How often an operation on an object is tried before it counts as failed.
+pub const BUCKET_TRIES_MAX: u32 = 4;
+/// Most segments that a bucket's machine knows: those of a record, and as many that left it and are still being swept.
+pub const BUCKET_SEGMENTS_MAX: usize = 2 * SEGMENTS_PER_LOG_MAX;
+
 // --- register ---------------------------------------------------------------------------------------
 
 /// Longest log name, in bytes.
@@ -154,6 +181,9 @@ const _: () = {
         CONNECTION_SEND_BYTES_MAX
             >= READS_PER_CONNECTION_MAX as u64 * (READ_BYTES_MAX + FRAME_CHUNK_BODY_BYTES_MAX) as u64
     );
+    // What a slot holds is told from its head alone.
+    assert!(SLOT_HEAD_BYTES >= CHUNK_HEADER_BYTES && SLOT_HEAD_BYTES > MARKER_BYTES);
+    assert!(BUCKET_PUTS_MAX > WINDOW_CHUNKS_MAX as usize && BUCKET_CREATES_IN_FLIGHT_MAX <= BUCKET_PUTS_MAX);
     // A window's answer fits in a control frame: 24 bytes per run and a fixed part.
     assert!(RANGES_PER_ANSWER_MAX * 24 + 4096 <= FRAME_CONTROL_BODY_BYTES_MAX as usize);
     assert!(WINDOW_CHUNKS_DEFAULT <= WINDOW_CHUNKS_MAX && WINDOW_BYTES_DEFAULT <= WINDOW_BYTES_MAX);

@@ -1,0 +1,213 @@
+//! Requests: taken, answered, and closed with a last look at the bucket's identity.
+
+use super::freeze::Freezing;
+use super::operation::{Finding, Question};
+use super::pool::Owner;
+use super::read::Reading;
+use super::view::Viewing;
+use super::{Bucket, BucketEffect};
+use crate::ids::{ChunkSeq, DiskId, Epoch, LogId};
+use crate::limits::{BUCKET_REQUESTS_MAX, SEGMENTS_PER_REQUEST_MAX};
+use crate::message::{Refusal, Reply, Request};
+use crate::replica::Ticket;
+use crate::time::Micros;
+use alloc::collections::{BTreeMap, VecDeque};
+
+/// Names a request inside the machine.
+pub(super) type RequestNo = u64;
+
+/// The requests of a machine.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    last: RequestNo,
+    /// Those that wait until the bucket's identity was looked at.
+    waiting: VecDeque<(Ticket, Request)>,
+    active: BTreeMap<RequestNo, Active>,
+}
+
+impl Requests {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.active.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len() + self.active.len()
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+#[derive(Debug)]
+struct Active {
+    from: Ticket,
+    work: Work,
+}
+
+/// How far a request got.
+#[derive(Debug)]
+pub(super) enum Work {
+    View(Viewing),
+    Freeze(Freezing),
+    Read(Reading),
+    /// The answer is known. It is given if the bucket still goes by its name: had it been emptied before, or been replaced, what was
+    /// seen and marked in it would mean nothing (P14, pitfall 33).
+    Closing(Reply),
+}
+
+/// What to do with a request after something of it was found.
+pub(super) enum Next {
+    Wait,
+    Close(Reply),
+    /// The answer needs no last look: every part of it says for itself what it is.
+    Answer(Reply),
+}
+
+impl Bucket {
+    pub(super) fn request(&mut self, now: Micros, from: Ticket, disk: DiskId, request: Request) {
+        if let Err(refusal) = self.check_disk(disk).and_then(|()| self.check_room()) {
+            return self.refuse(from, refusal);
+        }
+        if self.is_named(now) {
+            self.begin(from, request);
+        } else {
+            self.requests.waiting.push_back((from, request));
+        }
+    }
+
+    pub(super) fn start_requests(&mut self, named: &Result<(), Refusal>) {
+        for (from, request) in core::mem::take(&mut self.requests.waiting) {
+            match named {
+                Ok(()) => self.begin(from, request),
+                Err(refusal) => self.refuse(from, refusal.clone()),
+            }
+        }
+    }
+
+    fn begin(&mut self, from: Ticket, request: Request) {
+        self.requests.last += 1;
+        let number = self.requests.last;
+        let begun = match request {
+            Request::Fence { log, epoch, segments } => self
+                .check_log(log)
+                .and_then(|()| self.check_epoch("a fence", epoch))
+                .and_then(|()| self.begin_view(number, &segments, Some(epoch))),
+            Request::Inspect { log, segments } => {
+                self.check_log(log).and_then(|()| self.begin_view(number, &segments, None))
+            }
+            Request::Freeze { log, epoch, segment, from: first, to } => {
+                self.check_log(log).and_then(|()| self.begin_freeze(number, epoch, segment, (first, to)))
+            }
+            Request::Read { log, segment, from: first, chunks_max, bytes_max } => self
+                .check_log(log)
+                .and_then(|()| self.begin_read(number, from, segment, first, (chunks_max, bytes_max))),
+            Request::Trim { log, floor, .. } => self.check_log(log).and_then(|()| self.trim(floor)),
+            Request::Delete { log, epoch } => self.check_log(log).and_then(|()| self.delete(epoch)),
+            Request::Hello { .. } => Err(Refusal::BadRequest { why: "a hello names no disk".into() }),
+        };
+        match begun {
+            Ok((work, next)) => self.go_on(number, Active { from, work }, next),
+            Err(refusal) => self.refuse(from, refusal),
+        }
+    }
+
+    pub(super) fn request_found(&mut self, number: RequestNo, part: usize, seq: ChunkSeq, finding: Finding) {
+        // One that was refused meanwhile is not waited for.
+        let Some(mut active) = self.requests.active.remove(&number) else { return };
+        let next = match &mut active.work {
+            Work::View(viewing) => self.view_found(number, viewing, part, seq, finding),
+            Work::Freeze(freezing) => self.freeze_found(number, freezing, seq, finding),
+            Work::Read(reading) => Ok(self.read_found(number, active.from, reading, seq, finding)),
+            // A read that has its answer may have read ahead.
+            Work::Closing(_) => Ok(Next::Wait),
+        };
+        match next {
+            Ok(next) => self.go_on(number, active, next),
+            Err(refusal) => self.refuse(active.from, refusal),
+        }
+    }
+
+    fn go_on(&mut self, number: RequestNo, mut active: Active, next: Next) {
+        match next {
+            Next::Answer(reply) => {
+                return self.effects.push_back(BucketEffect::Reply { to: active.from, reply });
+            }
+            Next::Close(reply) => {
+                active.work = Work::Closing(reply);
+                self.pool.ask(Owner::Closing(number), Question::Identity);
+            }
+            Next::Wait => {}
+        }
+        self.requests.active.insert(number, active);
+    }
+
+    pub(super) fn close_request(&mut self, now: Micros, number: RequestNo, finding: Finding) {
+        let named = self.take_identity(now, finding);
+        let active = self.requests.active.remove(&number).expect("a request is kept until it is closed");
+        let Work::Closing(reply) = active.work else { unreachable!("closed without an answer: {:?}", active.work) };
+        let reply = named.map_or_else(Reply::Refused, |()| reply);
+        self.effects.push_back(BucketEffect::Reply { to: active.from, reply });
+    }
+
+    fn check_room(&self) -> Result<(), Refusal> {
+        if self.requests.len() < BUCKET_REQUESTS_MAX {
+            return Ok(());
+        }
+        Err(Refusal::DiskFailed {
+            why: alloc::format!("{BUCKET_REQUESTS_MAX} requests wait for it, the most that may"),
+        })
+    }
+
+    fn check_log(&self, log: LogId) -> Result<(), Refusal> {
+        if log == self.log {
+            return Ok(());
+        }
+        Err(Refusal::BadRequest { why: alloc::format!("a request about log {log} at the machine of log {}", self.log) })
+    }
+
+    /// A fence only rises; what is known of it here is enough to spare a question, not to answer one.
+    pub(super) fn check_epoch(&self, what: &str, epoch: Epoch) -> Result<(), Refusal> {
+        if epoch == Epoch(0) {
+            return Err(Refusal::BadRequest { why: alloc::format!("{what} at epoch 0: epochs of writers begin at 1") });
+        }
+        if epoch < self.fence { Err(Refusal::Fenced { by: self.fence }) } else { Ok(()) }
+    }
+
+    pub(super) fn check_known(&self, segment: crate::ids::SegmentId) -> Result<(), Refusal> {
+        if self.known.segments.contains_key(&segment) {
+            return Ok(());
+        }
+        Err(Refusal::BadRequest { why: alloc::format!("segment {segment}: no record that names it was handed over") })
+    }
+
+    /// The register holds the floor; a bucket has nothing to make durable.
+    fn trim(&mut self, floor: ChunkSeq) -> Result<(Work, Next), Refusal> {
+        self.check_not_deleted()?;
+        self.known.floor = self.known.floor.max(floor);
+        self.sweep_trimmed();
+        Ok(answered(Reply::Trimmed { floor: self.known.floor }))
+    }
+
+    /// The register holds the tombstone, and the recovery that wrote it saw to it that no writer can go on.
+    fn delete(&mut self, epoch: Epoch) -> Result<(Work, Next), Refusal> {
+        if self.deleted == Epoch(0) {
+            self.check_epoch("a deletion", epoch)?;
+            (self.deleted, self.fence) = (epoch, epoch);
+            self.sweep_all();
+        }
+        Ok(answered(Reply::Deleted))
+    }
+}
+
+fn answered(reply: Reply) -> (Work, Next) {
+    (Work::Closing(reply.clone()), Next::Answer(reply))
+}
+
+pub(super) fn check_segments(count: usize) -> Result<(), Refusal> {
+    if count <= SEGMENTS_PER_REQUEST_MAX {
+        return Ok(());
+    }
+    let why = alloc::format!("{count} segments in one request, the most is {SEGMENTS_PER_REQUEST_MAX}");
+    Err(Refusal::BadRequest { why })
+}

@@ -1,0 +1,252 @@
+//! Where a segment ends on one bucket: found by probing slots, without a listing.
+//!
+//! ```text
+//!  gallop            between                 beyond                behind
+//!  1, 2, 4, 8 ...    every slot of the       mark newest + window  every slot from the
+//!  then 16 between   window above the        (if it is to fence)   watermark to the newest
+//!  hit and miss      newest one found
+//!     │  ▲  ▲           │                       │
+//!     ▼  │  └───────────┘ a newer one           │
+//!        └──────────────────────────────────────┘ a chunk is there
+//! ```
+//! A miss proves nothing: the chunks of one bucket have holes, inside the window because puts overtake each other, and longer
+//! ones where it was left behind for a while (P10). So the newest one found may be too low, and all that rests on it bears
+//! that: a walk starts lower for it, and a writer meets a mark that lies lower, or passes by it.
+//!
+//! The mark is what a writer that keeps up cannot pass: it puts no seq at or beyond `committed + window`, and on a bucket whose
+//! newest chunk is `n` at most `n` was committed with its help, so `n + window` is the last slot it may have reached.
+//! It does *not* follow that nothing beyond the mark is stored here, or ever will be. A bucket that lags has its mark far below
+//! what the others committed, and puts for slots beyond it may be on their way. So a mark only ends the race; what
+//! a slot holds for ever is said slot by slot ([`super`]).
+
+use super::key::SlotName;
+use super::known::KnownSegment;
+use super::slot::SlotContent;
+use crate::ids::{ChunkSeq, Epoch, LogId};
+use crate::message::{Answer, Run, SegmentView};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// Slots probed at once between a hit and a miss.
+const PROBES_PER_ROUND: u64 = 16;
+/// How often a window is looked through because there was a newer chunk in the one before. A writer that goes on must not keep the
+/// search going.
+const PASSES_MAX: u32 = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Galloping,
+    Between,
+    Beyond,
+    Behind,
+    Done,
+}
+
+/// One segment's survey.
+#[derive(Clone, Debug)]
+pub(super) struct Survey {
+    log: LogId,
+    pub(super) segment: KnownSegment,
+    /// The first slot that may hold anything: the segment's base, or the floor.
+    from: u64,
+    /// The epoch to mark with; none to look only.
+    mark_with: Option<Epoch>,
+    stage: Stage,
+    /// The newest chunk found.
+    newest: Option<u64>,
+    /// The lowest slot above it that was probed and holds none.
+    missed: u64,
+    /// Where the pass through a window began, and how many there were.
+    pass_from: u64,
+    passes: u32,
+    /// How many windows ahead of the newest chunk the mark goes: a writer may outrun it while it is being made.
+    ahead: u64,
+    /// The highest watermark in the chunks found (P6).
+    watermark: ChunkSeq,
+    /// What was found, of the last window's slots.
+    slots: BTreeMap<u64, SlotContent>,
+    /// The highest epoch that made a marker found.
+    pub(super) marked_by: Epoch,
+    /// The slot that keeps the writer from going on.
+    pub(super) mark: Option<ChunkSeq>,
+    /// Slots asked about and not answered.
+    outstanding: usize,
+}
+
+/// A slot to ask about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Probe {
+    pub(super) slot: SlotName,
+    /// Mark it with this epoch, if it is empty.
+    pub(super) mark_with: Option<Epoch>,
+}
+
+impl Survey {
+    pub(super) fn new(log: LogId, segment: KnownSegment, floor: ChunkSeq, mark_with: Option<Epoch>) -> Self {
+        Self {
+            log,
+            segment,
+            from: segment.base.max(floor).0,
+            mark_with,
+            stage: Stage::Galloping,
+            newest: None,
+            missed: segment.limit().0,
+            pass_from: 0,
+            passes: 0,
+            ahead: 1,
+            watermark: ChunkSeq(0),
+            slots: BTreeMap::new(),
+            marked_by: Epoch(0),
+            mark: None,
+            outstanding: 0,
+        }
+    }
+
+    /// The slots to ask about next; none once it is done. Called whenever all earlier ones are answered.
+    pub(super) fn next(&mut self) -> Vec<Probe> {
+        assert!(self.outstanding == 0, "{} slots are being asked about", self.outstanding);
+        while self.stage != Stage::Done {
+            let (seqs, mark_with) = match self.stage {
+                Stage::Galloping => (self.gallop(), None),
+                Stage::Between => (self.unseen(self.pass_from, self.pass_from.saturating_add(self.window())), None),
+                Stage::Beyond => (self.beyond().into_iter().collect(), self.mark_with),
+                Stage::Behind => (self.newest.map_or_else(Vec::new, |n| self.unseen(self.behind_from(), n)), None),
+                Stage::Done => unreachable!("left before"),
+            };
+            self.outstanding = seqs.len();
+            if !seqs.is_empty() {
+                return seqs.into_iter().map(|seq| Probe { slot: self.slot(seq), mark_with }).collect();
+            }
+            self.enter_next();
+        }
+        Vec::new()
+    }
+
+    /// Takes what lies in a slot; true if all that was asked about is answered.
+    pub(super) fn take(&mut self, seq: ChunkSeq, content: SlotContent) -> bool {
+        self.outstanding -= 1;
+        match &content {
+            SlotContent::Chunk(header) => {
+                self.watermark = self.watermark.max(header.watermark);
+                if self.newest.is_none_or(|newest| newest < seq.0) {
+                    self.newest = Some(seq.0);
+                    if self.stage == Stage::Beyond {
+                        // Outrun: look where it really ends, and go further ahead.
+                        self.ahead *= 2;
+                        self.gallop_again();
+                    }
+                }
+            }
+            SlotContent::Marker(by) => self.marked_by = self.marked_by.max(*by),
+            SlotContent::Empty | SlotContent::Damaged(_) => {}
+        }
+        if self.stage == Stage::Beyond && content.is_blocked() {
+            self.mark = Some(seq);
+            self.stage = Stage::Behind;
+        }
+        self.slots.insert(seq.0, content);
+        if self.outstanding == 0 {
+            self.close_round();
+        }
+        self.outstanding == 0
+    }
+
+    /// What was found. Slots that hold nothing are unknown: nothing keeps them empty.
+    pub(super) fn view(&self) -> SegmentView {
+        let mut runs: Vec<Run> = Vec::new();
+        if let Some(newest) = self.newest {
+            for seq in (self.behind_from()..=newest).map(ChunkSeq) {
+                let answer = self.slots.get(&seq.0).map_or(Answer::Unknown, answer_for);
+                match runs.last_mut() {
+                    Some(last) if last.answer == answer => last.to = seq.next(),
+                    _ => runs.push(Run { from: seq, to: seq.next(), answer }),
+                }
+            }
+        }
+        let newest = self.newest.map(ChunkSeq);
+        SegmentView { segment: self.segment.id, watermark: self.watermark, newest, runs }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    fn slot(&self, seq: u64) -> SlotName {
+        SlotName { log: self.log, segment: self.segment.id, seq: ChunkSeq(seq) }
+    }
+
+    fn window(&self) -> u64 {
+        u64::from(self.segment.window_chunks)
+    }
+
+    /// The first slot above the newest chunk.
+    fn first(&self) -> u64 {
+        self.newest.map_or(self.from, |newest| newest + 1)
+    }
+
+    /// `newest + window`, the last slot that the writer may have reached, unless the segment ends before it: then nothing but that
+    /// end has to keep the writer.
+    fn beyond(&self) -> Option<u64> {
+        let at = self.first().saturating_add(self.window().saturating_mul(self.ahead) - 1);
+        (self.mark_with.is_some() && at < self.segment.limit().0).then_some(at)
+    }
+
+    fn enter_next(&mut self) {
+        match self.stage {
+            Stage::Galloping => (self.stage, self.pass_from) = (Stage::Between, self.first()),
+            Stage::Between if self.first() > self.pass_from && self.passes < PASSES_MAX => {
+                self.passes += 1;
+                self.gallop_again();
+            }
+            Stage::Between => self.stage = Stage::Beyond,
+            Stage::Beyond => self.stage = Stage::Behind,
+            Stage::Behind | Stage::Done => self.stage = Stage::Done,
+        }
+    }
+
+    fn gallop_again(&mut self) {
+        (self.stage, self.missed) = (Stage::Galloping, self.segment.limit().0);
+    }
+
+    fn behind_from(&self) -> u64 {
+        self.first().saturating_sub(self.window()).max(self.watermark.0).max(self.from)
+    }
+
+    fn gallop(&self) -> Vec<u64> {
+        let (first, limit) = (self.first(), self.missed);
+        if first.saturating_add(self.window()) >= limit {
+            return Vec::new();
+        }
+        if limit == self.segment.limit().0 {
+            let jumps = (0..u64::BITS).map_while(|k| first.checked_add((1 << k) - 1)).filter(|at| *at < limit);
+            return jumps.collect();
+        }
+        let step = (limit - first).div_ceil(PROBES_PER_ROUND + 1);
+        (0..PROBES_PER_ROUND).map(|i| first + i * step).filter(|at| *at < limit).collect()
+    }
+
+    fn unseen(&self, from: u64, to: u64) -> Vec<u64> {
+        (from..to.min(self.segment.limit().0)).filter(|seq| !self.slots.contains_key(seq)).collect()
+    }
+
+    /// All slots of a round are answered: where is the newest hit, and the first miss above it?
+    fn close_round(&mut self) {
+        let first = self.first();
+        if self.stage == Stage::Galloping {
+            let missed = self.slots.range(first..).next().map(|(seq, _)| *seq);
+            self.missed = missed.unwrap_or(self.segment.limit().0).min(self.segment.limit().0);
+        }
+        // What lies outside the window is not looked at again.
+        let keep_from = first.saturating_sub(self.window());
+        self.slots = self.slots.split_off(&keep_from);
+    }
+}
+
+/// What is certain of a slot that holds this.
+pub(super) const fn answer_for(content: &SlotContent) -> Answer {
+    match content {
+        SlotContent::Chunk(_) => Answer::Have,
+        SlotContent::Marker(_) => Answer::Never,
+        SlotContent::Empty | SlotContent::Damaged(_) => Answer::Unknown,
+    }
+}
