@@ -1,0 +1,6 @@
+//! The bucket kind of replica: by hand, and in a simulated world of writers, recoveries and object stores.
+
+mod cases;
+mod random;
+mod store;
+mod world;
