@@ -4,7 +4,7 @@ use super::effect::RecoveryEffect;
 use super::error::{Doing, RecoveryError};
 use super::report::MissingReplica;
 use super::walk::Walked;
-use super::{Phase, Recovery};
+use super::{Phase, Purpose, Recovery};
 use crate::action::Step;
 use crate::ids::{ChunkSeq, SegmentId};
 use crate::message::Answer;
@@ -50,16 +50,19 @@ impl Recovery {
     fn settling_error(&self, waited_us: u64) -> RecoveryError {
         let claimed = self.claimed.as_ref().expect("settling after the claim");
         let id = |segment: usize| Some(claimed.open[segment].id);
-        match self.walk() {
-            Walked::NeedsFences { segment } => {
+        let deletes = self.config.purpose == Purpose::Delete;
+        let growing = if deletes { self.still_growing() } else { None };
+        match (self.walk(), growing) {
+            (Walked::NeedsFences { segment }, _) => {
                 let missing = self.missing_of(segment, None);
                 self.replicas_error(Doing::Settling, waited_us, id(segment), None, missing)
             }
-            Walked::NeedsAnswers { segment, seq } | Walked::NeedsFloor { segment, seq } => {
+            (_, Some((segment, seq)))
+            | (Walked::NeedsAnswers { segment, seq } | Walked::NeedsFloor { segment, seq }, None) => {
                 let missing = self.missing_of(segment, Some(seq));
                 self.replicas_error(Doing::Settling, waited_us, id(segment), Some(seq), missing)
             }
-            Walked::Settled(_) => RecoveryError::Placement {
+            (Walked::Settled(_), None) => RecoveryError::Placement {
                 name: self.config.name.clone(),
                 waited_us,
                 why: self.placing.trouble.clone().unwrap_or_else(|| "no answer".into()),

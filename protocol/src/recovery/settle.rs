@@ -83,7 +83,7 @@ impl Recovery {
     /// A segment of which no read quorum has yet said that the first seq which nobody holds stays so. A fenced node takes no more
     /// puts whatever it says. A bucket has no fence: what keeps a sleeping writer from being acknowledged after the
     /// deletion is one slot that is kept on a read quorum of buckets, the same one on each.
-    fn still_growing(&self) -> Option<(usize, ChunkSeq)> {
+    pub(super) fn still_growing(&self) -> Option<(usize, ChunkSeq)> {
         let claimed = self.claimed.as_ref().expect("settled after the claim");
         claimed.open.iter().enumerate().find_map(|(i, segment)| {
             let testimonies = || self.witnesses.iter().filter(|w| w.fenced).filter_map(|w| w.testimonies[i].as_ref());

@@ -1,6 +1,6 @@
 //! Logs that exist, do not, or were deleted; takeovers that end in a deletion.
 
-use crate::script::{MINE, Script, Shelves, config, id, open_from_10, version, write};
+use crate::script::{MINE, Script, Shelves, config, id, open_from_10, replica, version, write};
 use quarry_protocol::ids::{ChunkSeq, Epoch, LogId};
 use quarry_protocol::record::{LogRecord, Window};
 use quarry_protocol::recovery::{OpenMode, Purpose, RecoveryError, SwapOutcome};
@@ -73,6 +73,20 @@ fn a_deletion_fences_first_and_ends_in_a_tombstone() {
     script.until_retry();
     script.record_is(3, expected.clone());
     assert_eq!((&script.report().record, &script.report().segment), (&expected, &None));
+}
+
+/// Whoever's word is missed for a deletion is named.
+#[test]
+fn a_deletion_that_cannot_settle_its_end_says_whom_it_misses() {
+    let mut script = Script::claimed_for(open_from_10(3, 2), Purpose::Delete);
+    script.answer(&Shelves::new(), &[1]);
+    script.pass(2_000_000);
+    script.answer(&Shelves::new(), &[0]);
+    assert!(script.find_swap().is_none());
+    script.pass(u64::MAX / 4);
+    let RecoveryError::Replicas { seq, missing, .. } = script.error() else { panic!("{:?}", script.error()) };
+    assert_eq!(*seq, Some(ChunkSeq(10)));
+    assert!(missing.iter().any(|missing| missing.replica == replica(2)), "{missing:?}");
 }
 
 #[test]
