@@ -1,7 +1,8 @@
 //! Random worlds, each from one seed.
 
-use crate::world::{Fault, Parcel, Role, World};
-use quarry_protocol::ids::ChunkSeq;
+use crate::world::{Fault, Owed, Parcel, Role, World};
+use quarry_protocol::ids::{ChunkSeq, Epoch};
+use quarry_protocol::message::Request;
 use quarry_protocol::recovery::{Purpose, RecoveryError};
 
 /// Worlds of each shape.
@@ -169,6 +170,16 @@ fn finish(world: &mut World) {
     let committed = world
         .run_until(400, &[], |world| world.clients[last].writer().is_some_and(|writer| writer.committed() >= goal));
     assert!(committed || world.oracle.losses, "not committed");
+    // All is trimmed, and those who slept through everything hear of the floor and nothing else.
+    world.trim(last, ChunkSeq(u64::MAX));
+    let (log, floor) = (world.record().log, world.record().floor);
+    let of_log: Vec<usize> = (0..world.clients.len()).filter(|client| world.clients[*client].is_of(log)).collect();
+    for client in of_log {
+        for bucket in 0..world.buckets.len() {
+            world.ask(client, bucket, Request::Trim { log, word: Epoch(0), floor }, Owed::Nobody);
+        }
+    }
+    world.run_until(100, &[], |_| false);
 }
 
 /// A client that took over; none if that cannot be done without the bucket that was emptied.

@@ -51,6 +51,11 @@ impl Client {
         matches!(self.role, Role::Over(_))
     }
 
+    /// Whether it has a machine for each bucket, of this log.
+    pub(crate) fn is_of(&self, log: LogId) -> bool {
+        self.machines.iter().all(|machine| machine.as_ref().is_some_and(|machine| machine.log() == log))
+    }
+
     fn writer_config(report: &RecoveryReport) -> WriterConfig {
         let segment = report.segment.clone().expect("opened to write");
         WriterConfig {
