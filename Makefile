@@ -1,22 +1,58 @@
-# Needs rustup (or the toolchain that rust-toolchain.toml names), a C compiler and make; nothing else.
+# Needs rustup (or the toolchain that rust-toolchain.toml names), a C compiler and make. The specification's checks need Java
+# and python3 with pip besides: where Java is missing, tla/run installs Debian's.
 #
-#   make test        formatting, lints, every test
+#   make test        formatting, lints, every test, the planted bugs, the specification at small bounds, the traces
 #   make demo        store a file on three nodes, kill one, take over, read back, compare (INPUT=path for a file of yours)
 #   make bench       appends beside the raw device, at depth 1 and 16
 #   make test-long   the tests again, optimised and with many more cases
+#
+#   make sim         the deterministic simulator: SEEDS=1000 FROM=0 STEPS=2000
+#   make certify     the same from a clean tree, with a receipt (RECEIPT=CERTIFICATE.md)
+#   make planted     every bug on purpose has to be found
+#   make tla         the specification at large bounds; writes tla/RESULTS.md
+#   make traces      what real and simulated runs noted, against the specification (after the tests, which write it)
 
 CARGO    ?= cargo
 # The demo and the benchmark need a disk that takes direct writes: not tmpfs.
 DEMO_DIR  ?= target/demo
 BENCH_DIR ?= target/bench
 INPUT     ?=
+SEEDS     ?= 1000
+FROM      ?= 0
+STEPS     ?= 2000
+RECEIPT   ?= CERTIFICATE.md
 
-.PHONY: test demo bench test-long format components
+SIM     = $(CARGO) test --profile sim --locked --package quarry-node --test sim --
+# A build of its own: its bugs must not get into any other.
+PLANTED = RUSTFLAGS="--cfg planted" $(CARGO) test --profile sim --target-dir target/planted --locked --package quarry-node
+TRACES  = target/tmp/traces
+
+.PHONY: test demo bench test-long sim certify planted tla traces format components
 
 test: components
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --workspace --locked
+	$(MAKE) planted
+	tla/run short
+	$(MAKE) traces
+
+sim:
+	$(SIM) --seeds $(SEEDS) --from $(FROM) --steps $(STEPS)
+
+certify:
+	$(SIM) --seeds $(SEEDS) --from $(FROM) --steps $(STEPS) --certify "$(RECEIPT)"
+
+planted:
+	$(PLANTED) --test sim -- --planted-all
+	$(PLANTED) --test node -- --nocapture planted
+
+tla:
+	RECORD=1 tla/run long
+
+traces:
+	tla/run trace $(TRACES)/processes.tla $(TRACES)/simulated.tla
+	tla/run reject $(TRACES)/corrupted.tla
 
 demo:
 	$(CARGO) run --release --locked --package quarry -- demo --dir "$(DEMO_DIR)" $(if $(INPUT),--input "$(INPUT)")

@@ -100,7 +100,7 @@ pub enum Step {
     /// A client learnt that a floor is in the register (P12).
     RaiseFloor { floor: ChunkSeq },
     /// A reader was given a chunk (P15).
-    Read { segment: SegmentId, seq: ChunkSeq, content: Digest },
+    Read { segment: SegmentId, seq: ChunkSeq, content: Digest, payload: u32 },
     /// A replica's process or power went.
     Crash { replica: DiskId },
     /// A replica replayed its disk: this is what it holds of the log.

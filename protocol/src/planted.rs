@@ -112,6 +112,8 @@ mod bugs {
         StragglersUnbounded "P10" "Committed chunks are kept for a dead replica without bound.",
         TrimConfirmedEarly "P12" "A replica confirms a floor before it is durable.",
         DeletedLogForgotten "P13" "A deletion forgets the log, and its fence with it.",
+        TrimAboveTail "P12" "A floor is put on record above what is committed.",
+        ReaderPastTheWatermark "P15" "A reader goes two chunks beyond the watermark.",
         TailOnOneReplica "P15" "A chunk seen on one replica counts as committed for readers.",
         // The store: one append path, batches, snapshots, files, space.
         ControlSkipsTheBatch "D1" "A control entry that shares a batch with chunks is confirmed but not written.",

@@ -54,6 +54,19 @@ impl Appender {
     }
 }
 
+/// Runs a command of the client to its end.
+fn run(cluster: &Cluster, arguments: &[&str], said: &Path) {
+    let status = Command::new(QUARRY)
+        .args(arguments)
+        .args(["--store", &cluster.url()])
+        .env("QUARRY_LOG", "quarry::action=trace")
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(said).expect("a log file"))
+        .status()
+        .expect("quarry runs");
+    assert!(status.success(), "{arguments:?}: {}", std::fs::read_to_string(said).unwrap_or_default());
+}
+
 /// Waits until a process has noted an action this many times.
 fn wait_for(said: &Path, name: &str, wanted: usize) {
     let since = Instant::now();
@@ -127,13 +140,29 @@ fn the_steps_of_real_processes_are_noted() {
         std::fs::read_to_string(said("second")).unwrap_or_default()
     );
 
+    // A trim, and a reader of what is left.
+    run(&cluster, &["log", "trim", LOG, "--below", "7"], &said("trim"));
+    run(&cluster, &["log", "read", LOG], &said("read"));
+
     let mut trace = with_crash(&cluster.nodes[1].log(), lines_before);
-    for said in [said("first"), said("second"), cluster.nodes[0].log(), cluster.nodes[2].log()] {
+    for said in
+        [said("first"), said("second"), said("trim"), said("read"), cluster.nodes[0].log(), cluster.nodes[2].log()]
+    {
         trace.extend(noted(&said).iter().map(|line| parts(line)));
     }
     // Steps of one process keep their order; those of several are ordered by the machine's clock.
     trace.sort_by(|a, b| a.0.cmp(&b.0));
-    for (name, least) in [("Claim", 2), ("Open", 2), ("Commit", 23), ("Store", 46), ("AnswerFence", 2), ("Stop", 1)] {
+    for (name, least) in [
+        ("Claim", 2),
+        ("Open", 2),
+        ("Commit", 23),
+        ("Store", 46),
+        ("AnswerFence", 2),
+        ("Stop", 1),
+        ("RaiseFloor", 1),
+        ("Trim", 2),
+        ("Read", 16),
+    ] {
         assert!(count(&trace, name) >= least, "{} of {name}, at least {least}", count(&trace, name));
     }
     assert_eq!((count(&trace, "Crash"), count(&trace, "Restart")), (1, 1));

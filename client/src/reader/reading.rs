@@ -2,6 +2,7 @@
 
 use super::bounds::{FOLLOW_PAUSE_MAX, FOLLOW_PAUSE_MIN, PIECE_BYTES, PIECE_CHUNKS_FIRST, PIECES_MAX, RECORD_INTERVAL};
 use super::fetch::{NoPiece, Piece, Source};
+use crate::actions;
 use crate::chunk_store::{ReadChunk, ReadOptions};
 use crate::error::ReadError;
 use crate::link::Chunk;
@@ -59,7 +60,10 @@ impl Reading {
         if let Some(seq) = to.filter(|to| *to < floor && from >= floor) {
             return Err(ReadError::Trimmed { name, seq, floor });
         }
-        let reach = Reach::new(record, from).map_err(|why| unreachable_error(name, &why))?;
+        let mut reach = Reach::new(record, from).map_err(|why| unreachable_error(name, &why))?;
+        if actions::are_wanted() {
+            reach.record_actions();
+        }
         Ok(Self {
             parts,
             reach,
@@ -149,6 +153,7 @@ impl Reading {
         assert!(count >= 1 && count <= piece.count, "{count} chunks for a piece of {}", piece.count);
         for Chunk { header, payload } in chunks {
             self.reach.take(&header).map_err(|why| self.unavailable(why))?;
+            actions::report(|| self.reach.poll_action());
             bytes += payload.len() as u64;
             self.ready.push_back(ReadChunk { seq: header.seq, segment: header.segment, payload });
         }

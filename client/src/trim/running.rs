@@ -1,5 +1,6 @@
 //! The loop around the trim machine: its effects become futures, their outcomes become events.
 
+use crate::actions;
 use crate::calls::call;
 use crate::open::{REGISTER_TIMEOUT, swap_record};
 use crate::quorum_store::Parts;
@@ -40,6 +41,9 @@ impl Running {
             outcomes: None,
             over: false,
         };
+        if actions::are_wanted() {
+            running.machine.record_actions();
+        }
         running.do_effects();
         running
     }
@@ -76,6 +80,7 @@ impl Running {
     }
 
     fn do_effects(&mut self) {
+        actions::report(|| self.machine.poll_action());
         while let Some(effect) = self.machine.poll_effect() {
             let parts = Arc::clone(&self.parts);
             match effect {

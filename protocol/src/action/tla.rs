@@ -138,7 +138,9 @@ fn fields(step: &Step, line: &mut Line) {
         Step::Trim { replica, floor } => line.disk("replica", *replica).field("floor", floor.0),
         Step::Lose { replica, segment, from, to } => line.disk("replica", *replica).segment(*segment).seqs(*from, *to),
         Step::RaiseFloor { floor } => line.field("floor", floor.0),
-        Step::Read { segment, seq, content } => line.segment(*segment).field("seq", seq.0).content(*content),
+        Step::Read { segment, seq, content, payload } => {
+            line.segment(*segment).field("seq", seq.0).content(*content).text("payload", payload)
+        }
         Step::Crash { replica } => line.disk("replica", *replica),
         Step::Restart { replica, fence, floor, held, lost } => line
             .disk("replica", *replica)

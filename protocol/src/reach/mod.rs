@@ -20,8 +20,10 @@ mod chain;
 #[cfg(test)]
 mod tests;
 
+use crate::action::{Action, Actions, Step};
 use crate::chunk::ChunkHeader;
 use crate::ids::{ChunkSeq, Epoch};
+use crate::planted;
 use crate::record::{LogRecord, Segment};
 use alloc::string::String;
 use chain::Chain;
@@ -66,13 +68,21 @@ pub struct Reach {
     /// How far the segment under way is known to be committed, or where it ends.
     limit: ChunkSeq,
     next: ChunkSeq,
+    actions: Actions,
 }
 
 impl Reach {
     /// A reader of the log of `record` that wants `from` next.
     pub fn new(record: LogRecord, from: ChunkSeq) -> Result<Self, Unreachable> {
         above_floor(from, &record)?;
-        Ok(Self { record, segment: None, chain: Chain::default(), limit: from, next: from })
+        Ok(Self {
+            record,
+            segment: None,
+            chain: Chain::default(),
+            limit: from,
+            next: from,
+            actions: Actions::default(),
+        })
     }
 
     /// The record that it holds.
@@ -150,9 +160,24 @@ impl Reach {
         }
         self.chain.take(self.record.log, segment, header)?;
         self.next = self.next.next();
+        self.actions.note(header.log, || {
+            let ChunkHeader { segment, seq, digest: content, payload_crc: payload, .. } = *header;
+            Step::Read { segment, seq, content, payload }
+        });
         self.hear(header.watermark);
         self.invariants();
         Ok(())
+    }
+
+    /// Has every chunk taken noted from now on, for [`Self::poll_action`].
+    pub fn record_actions(&mut self) {
+        self.actions.record();
+    }
+
+    /// The next step noted, until none is left.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.poll()
     }
 
     /// Goes on with the record as it was read again. What is under way stays so until the next [`Self::enter`].
@@ -185,6 +210,7 @@ impl Reach {
     /// Everything below `committed` is, as far as the segment under way goes.
     fn hear(&mut self, committed: ChunkSeq) {
         if let Some(segment) = &self.segment {
+            let committed = if planted!(ReaderPastTheWatermark) { committed.plus(2) } else { committed };
             let end = segment.end_seq().unwrap_or(committed);
             self.limit = self.limit.max(committed.min(end));
         }

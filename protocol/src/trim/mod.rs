@@ -24,7 +24,9 @@ pub use effect::TrimEffect;
 pub use event::TrimEvent;
 pub use failure::TrimFailure;
 
+use crate::action::{Action, Actions};
 use crate::ids::ChunkSeq;
+use crate::planted;
 use crate::record::{LogRecord, Version, check_log_name};
 use crate::recovery::{MissingReplica, RegisterFailure, RequestNo, SwapOutcome};
 use crate::tail::{TailEffect, TailEvent, TailSearch};
@@ -80,6 +82,7 @@ pub struct Trim {
     /// Whether the outcome was told.
     finished: bool,
     effects: VecDeque<TrimEffect>,
+    actions: Actions,
 }
 
 impl Trim {
@@ -95,6 +98,7 @@ impl Trim {
             tail: None,
             finished: false,
             effects: VecDeque::new(),
+            actions: Actions::default(),
         };
         match check_log_name(&trim.config.name) {
             Ok(()) => trim.phase = Phase::Reading(trim.read_record()),
@@ -127,6 +131,17 @@ impl Trim {
     #[must_use]
     pub fn poll_effect(&mut self) -> Option<TrimEffect> {
         self.effects.pop_front()
+    }
+
+    /// Has every step noted from now on, for [`Self::poll_action`].
+    pub fn record_actions(&mut self) {
+        self.actions.record();
+    }
+
+    /// The next step noted, until none is left.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.poll()
     }
 
     /// When [`TrimEvent::Tick`] is wanted next, if nothing happens before.
@@ -226,7 +241,9 @@ impl Trim {
             Some(Err(why)) => self.fail(&why.into()),
             Some(Ok(tail)) => {
                 self.tail = Some(tail);
-                if let Some(target) = self.config.wanted.iter().copied().filter(|below| *below <= tail).max() {
+                if let Some(target) =
+                    self.config.wanted.iter().copied().filter(|below| *below <= tail || planted!(TrimAboveTail)).max()
+                {
                     self.raise(now, target);
                 } else {
                     // Everybody asked for more than is committed, and is told so: nothing is raised.

@@ -2,6 +2,7 @@
 
 use super::record::without_dropped_segments;
 use super::{DROPPING_US_MAX, Phase, Trim, TrimEffect};
+use crate::action::Step;
 use crate::message::Request;
 use crate::recovery::{MissingReplica, RequestNo, SwapOutcome};
 use crate::telling::{Telling, TellingEffect, Told};
@@ -14,6 +15,7 @@ impl Trim {
     pub(super) fn landed(&mut self, now: Micros) {
         let (_, record) = self.found.as_ref().expect("a floor is on record");
         let floor = record.floor;
+        self.actions.note(record.log, || Step::RaiseFloor { floor });
         let what = Request::Trim { log: record.log, word: record.epoch, floor };
         let telling = Telling::new(what, [record], self.next_request, now);
         self.phase = Phase::Telling(telling);
