@@ -195,6 +195,8 @@ impl Core {
 
     /// A payload that was most likely never used before.
     pub(crate) fn payload(&mut self, bytes_max: u64) -> Bytes {
+        // The last appends have to fit on any disk.
+        let bytes_max = if self.healed { bytes_max.min(20_000) } else { bytes_max };
         let least = bytes_max.min(16);
         let bytes = if self.numbers.percent(70) {
             self.numbers.between(least, bytes_max)

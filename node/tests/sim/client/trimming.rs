@@ -17,6 +17,8 @@ const ATTEMPTS: u32 = 16;
 #[derive(Debug)]
 pub(crate) struct Trimming {
     log: usize,
+    /// Whether everything goes that may.
+    all: bool,
     start: bool,
     found: Option<(Version, LogRecord)>,
     views: Option<Views>,
@@ -30,9 +32,10 @@ pub(crate) struct Trimming {
 }
 
 impl Trimming {
-    pub(crate) fn new(log: usize) -> Self {
+    pub(crate) fn new(log: usize, all: bool) -> Self {
         Self {
             log,
+            all,
             start: true,
             found: None,
             views: None,
@@ -114,7 +117,7 @@ impl Trimming {
                         self.views = None;
                         let (_, record) = self.found.as_ref().expect("it was read");
                         let room = tail.0.saturating_sub(record.floor.0);
-                        let target = record.floor.plus(core.numbers.below(room + 1));
+                        let target = record.floor.plus(if self.all { room } else { core.numbers.below(room + 1) });
                         self.target = Some(target);
                         self.raise(core, links, target);
                     }

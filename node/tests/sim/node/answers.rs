@@ -6,7 +6,7 @@ use crate::network::Frame;
 use quarry_protocol::frame::FrameHeader;
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::limits::FRAME_HEADER_BYTES;
-use quarry_protocol::message::Reply;
+use quarry_protocol::message::{Refusal, Reply};
 
 impl Node {
     pub(super) fn answer_stored(&mut self, core: &mut Core, shard: usize, conn: ConnId, request_id: u64, disk: DiskId) {
@@ -46,7 +46,22 @@ fn note(core: &mut Core, disk: DiskId, question: &Question, reply: &Reply) {
         }
         (Question::Trim { log }, Reply::Trimmed { floor }) => oracle.trimmed(disk, *log, *floor),
         (Question::Delete { log }, Reply::Deleted) => oracle.deleted(disk, *log),
-        (_, Reply::Refused(_)) => {}
+        (_, Reply::Refused(why)) => core.effect(name_of(why), [0; 4]),
         (question, reply) => panic!("{question:?} was answered with {reply:?}"),
+    }
+}
+
+const fn name_of(why: &Refusal) -> &'static str {
+    match why {
+        Refusal::Fenced { .. } => "refused: fenced",
+        Refusal::WrongDisk { .. } => "refused: wrong disk",
+        Refusal::Retired { .. } => "refused: retired",
+        Refusal::Full { .. } => "refused: full",
+        Refusal::LogDeleted { .. } => "refused: log deleted",
+        Refusal::TooManyLogs { .. } => "refused: too many logs",
+        Refusal::DiskFailed { .. } => "refused: disk failed",
+        Refusal::Different { .. } => "refused: different",
+        Refusal::BadRequest { .. } => "refused: bad request",
+        Refusal::WrongCluster { .. } => "refused: wrong cluster",
     }
 }

@@ -37,7 +37,8 @@ impl World {
                 self.read(log);
             }
             if self.core.numbers.per_mille(trim) {
-                self.trim(log);
+                let all = self.core.numbers.percent(10);
+                self.trim(log, all);
             }
             if self.core.numbers.per_mille(delete) {
                 self.delete(log, deadline);

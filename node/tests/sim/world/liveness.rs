@@ -12,6 +12,8 @@ use crate::node::State;
 const SETTLE_US: u64 = 150_000_000;
 /// How long one open, read or trim may take afterwards.
 const FINISH_US: u64 = 60_000_000;
+/// How long a connection of nobody may stay, and everything else that comes late.
+const IDLE_US: u64 = 400_000_000;
 /// Deadline of the last opens, in microseconds.
 const OPEN_US: u64 = 30_000_000;
 /// Chunks that are appended to each log at the end.
@@ -23,12 +25,17 @@ impl World {
     pub(super) fn heal_and_finish(&mut self) {
         self.heal();
         self.settle();
+        self.make_room();
         for log in 0..self.core.options.logs.len() {
             self.finish_log(log);
         }
         self.restart_everything();
+        self.make_room();
         for log in 0..self.core.options.logs.len() {
-            self.read_all(log, "after a restart");
+            if self.take_over(log) {
+                self.read_all(log, "after a restart");
+            }
+            self.end_all();
         }
         self.idle_down();
     }
@@ -88,6 +95,39 @@ impl World {
         }
     }
 
+    fn is_full(&self) -> bool {
+        let mut shards = self.nodes.iter().flat_map(|node| &node.shards).filter_map(|host| host.shard.as_ref());
+        shards.any(|shard| shard.statistics().full.is_some())
+    }
+
+    /// D7: disks that are full take trims, and then puts again, by themselves.
+    fn make_room(&mut self) {
+        if !self.is_full() {
+            return;
+        }
+        self.core.faults.count("disk full at the end");
+        for log in 0..self.core.options.logs.len() {
+            let trimmer = self.trim(log, true);
+            self.run_until(FINISH_US, |world| world.is_over(trimmer));
+        }
+        self.end_all();
+        let resumed = self.run_until(FINISH_US, |world| !world.is_full());
+        assert!(resumed || self.core.options.beyond, "liveness: a disk is full although every log was trimmed");
+    }
+
+    /// A takeover without a chunk; whether it worked.
+    fn take_over(&mut self, log: usize) -> bool {
+        let client = self.open(log, 0, OPEN_US);
+        self.run_until(FINISH_US, |world| world.writing(client).is_some() || world.is_over(client));
+        let opened = self.writing(client).is_some();
+        assert!(
+            opened || self.core.options.beyond,
+            "liveness: log {log} was not taken over: {:#?}",
+            self.clients[&client]
+        );
+        opened
+    }
+
     /// A log can be opened, written, read and trimmed.
     fn finish_log(&mut self, log: usize) {
         let client = self.open(log, APPENDS, OPEN_US);
@@ -111,7 +151,7 @@ impl World {
             self.clients[&client]
         );
         self.read_all(log, "before a trim");
-        let trimmer = self.trim(log);
+        let trimmer = self.trim(log, false);
         let trimmed = self.run_until(FINISH_US, |world| world.is_over(trimmer));
         let done = matches!(self.clients[&trimmer].role, Role::Over { done: true });
         assert!(trimmed && (done || beyond), "liveness: log {log} was not trimmed: {:#?}", self.clients[&trimmer]);
@@ -168,7 +208,7 @@ impl World {
     /// Nobody wants anything any more: nothing is left over, and nothing happens.
     fn idle_down(&mut self) {
         self.end_all();
-        self.run_until(FINISH_US, |_| false);
+        self.run_until(IDLE_US, |_| false);
         for node in &self.nodes {
             for shard in &node.shards {
                 let statistics = shard.shard.as_ref().expect("it is up").statistics();

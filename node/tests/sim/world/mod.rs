@@ -87,7 +87,10 @@ impl World {
                 self.tell(client, Input::News(news));
             }
             Event::Register { call } => core.register_takes(*call),
-            Event::Chaos => self.chaos(),
+            Event::Chaos => {
+                core.step("chaos", [0; 4]);
+                self.chaos();
+            }
         }
     }
 
@@ -138,9 +141,10 @@ impl World {
         self.session(log, role)
     }
 
-    pub(crate) fn trim(&mut self, log: usize) -> ClientId {
+    /// Trims a log to its tail, or to somewhere below.
+    pub(crate) fn trim(&mut self, log: usize, all: bool) -> ClientId {
         self.core.effect("session: trim", [u64::from(self.next_client), log as u64, 0, 0]);
-        self.session(log, Role::Trimming(Box::new(Trimming::new(log))))
+        self.session(log, Role::Trimming(Box::new(Trimming::new(log, all))))
     }
 
     pub(crate) fn record(&self, log: usize) -> Option<&LogRecord> {
