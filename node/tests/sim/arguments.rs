@@ -15,6 +15,9 @@ pub(crate) struct Arguments {
     /// All of them, one after the other.
     pub(crate) planted_all: bool,
     pub(crate) certify: Option<String>,
+    /// Where to write the steps of one log of one seed.
+    pub(crate) trace: Option<String>,
+    pub(crate) log: usize,
     /// `cargo test -- --list`.
     pub(crate) list: bool,
     /// A filter of `cargo test` that does not mean this test.
@@ -35,6 +38,8 @@ impl Arguments {
             planted: None,
             planted_all: false,
             certify: None,
+            trace: None,
+            log: 0,
             list: false,
             filtered: false,
         };
@@ -58,6 +63,8 @@ impl Arguments {
                 "--all" => parsed.all = true,
                 "--planted-all" => parsed.planted_all = true,
                 "--planted" => parsed.planted = Some(value()?),
+                "--trace" => parsed.trace = Some(value()?),
+                "--log" => parsed.log = number(value())? as usize,
                 "--certify" => parsed.certify = Some(value()?),
                 "--list" => parsed.list = true,
                 "--ignored" => parsed.filtered = true,

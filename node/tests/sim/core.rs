@@ -10,6 +10,7 @@ use crate::oracle::Oracle;
 use crate::register::{Register, RegisterCall};
 use crate::trace::Trace;
 use bytes::Bytes;
+use quarry_protocol::action::Step;
 use quarry_protocol::time::Micros;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -185,14 +186,6 @@ impl Core {
         Some(first.event)
     }
 
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    pub(crate) fn when_next(&self) -> Option<u64> {
-        self.queue.peek().map(|Reverse(first)| first.at)
-    }
-
     /// A payload that was most likely never used before.
     pub(crate) fn payload(&mut self, bytes_max: u64) -> Bytes {
         // The last appends have to fit on any disk.
@@ -214,6 +207,15 @@ impl Core {
             self.faults.count(kind);
         }
         happens
+    }
+
+    /// Notes, for traces, what concerns every log that was ever written.
+    pub(crate) fn note_of_every_log(&mut self, step: impl Fn() -> Step) {
+        if self.trace.wanted {
+            for log in self.oracle.known_logs() {
+                self.trace.note(log, &step);
+            }
+        }
     }
 
     pub(crate) fn step(&mut self, what: &'static str, numbers: [u64; 4]) {

@@ -3,7 +3,10 @@
 //! ```text
 //! cargo test -p quarry-node --test sim                              the seeds of `make test`
 //! cargo test -p quarry-node --test sim -- --seed 7                  one seed: how a failure is replayed
+//! cargo test -p quarry-node --test sim -- --seed 7 --steps 200 --trace FILE --log 0
+//!                                                                   the steps of one log, for the specification
 //! cargo test --profile sim -p quarry-node --test sim -- --seeds 1000 --from 0 --steps 2000
+//! cargo test --profile sim -p quarry-node --test sim -- --certify FILE --seeds 10000
 //! ```
 //! One thread, virtual time, one source of chance. It drives the shipped `Writer`, `Recovery`, `Shard` (with its replica and
 //! store) and `Replay`, not a copy, and stands in for everything around them: sockets, slots, disks, the register, the
@@ -27,6 +30,7 @@ mod options;
 mod oracle;
 #[cfg(planted)]
 mod planted;
+mod receipt;
 mod register;
 mod seeds;
 mod trace;
@@ -39,6 +43,8 @@ use std::time::Instant;
 
 /// Seeds of `make test`: as many as take less than a minute on two cores in the dev profile.
 const SEEDS_OF_MAKE_TEST: u64 = 200;
+/// Seeds of a receipt that was not told how many.
+const SEEDS_OF_A_RECEIPT: u64 = 10_000;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
@@ -69,9 +75,25 @@ fn main() -> ExitCode {
         eprintln!("this build has no bugs on purpose: build it with RUSTFLAGS=\"--cfg planted\" (make planted)");
         return ExitCode::from(2);
     }
+    if let Some(path) = &arguments.trace {
+        return trace_one(arguments.seed.unwrap_or(arguments.from), path, &arguments);
+    }
     match arguments.seed {
         Some(seed) => one(seed, &arguments),
         None => many(&arguments),
+    }
+}
+
+fn trace_one(seed: u64, path: &str, arguments: &Arguments) -> ExitCode {
+    match seeds::traced(seed, arguments.steps, arguments.log) {
+        Ok(module) => {
+            println!("seed {seed}: {} lines to {path}", module.lines().count());
+            std::fs::write(path, module).map_or_else(|why| panic!("writing {path}: {why}"), |()| ExitCode::SUCCESS)
+        }
+        Err(failure) => {
+            report(&failure, arguments);
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -90,10 +112,23 @@ fn one(seed: u64, arguments: &Arguments) -> ExitCode {
 }
 
 fn many(arguments: &Arguments) -> ExitCode {
-    let seeds = arguments.seeds.unwrap_or(SEEDS_OF_MAKE_TEST);
+    let revision = match arguments.certify.as_ref().map(|_| receipt::clean_revision()).transpose() {
+        Ok(revision) => revision,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::from(2);
+        }
+    };
+    let usual = if revision.is_some() { SEEDS_OF_A_RECEIPT } else { SEEDS_OF_MAKE_TEST };
+    let seeds = arguments.seeds.unwrap_or(usual);
     let started = Instant::now();
     let total = seeds::spread(arguments.from, seeds, arguments.steps, arguments.all);
-    summarise(&total, started.elapsed().as_secs_f64());
+    let seconds = started.elapsed().as_secs_f64();
+    summarise(&total, seconds);
+    if let (Some(path), Some(revision)) = (&arguments.certify, revision) {
+        let text = receipt::receipt(&revision, (arguments.from, arguments.steps), &total, seconds);
+        std::fs::write(path, text).unwrap_or_else(|why| panic!("writing {path}: {why}"));
+    }
     if let Some(failure) = total.failures.first() {
         report(failure, arguments);
         let others: Vec<u64> = total.failures.iter().map(|failure| failure.seed).collect();

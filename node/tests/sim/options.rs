@@ -121,7 +121,7 @@ impl Options {
             open: numbers.pick(&[10, 40, 100]),
             read: numbers.pick(&[0, 10, 40]),
             trim: numbers.pick(&[0, 0, 10, 40]),
-            delete: numbers.pick(&[0, 0, 0, 2]),
+            delete: numbers.pick(&[0, 0, 2, 10]),
             rates: Rates::draw(numbers, fallible),
             operations: OperationFaults::draw(numbers, fallible),
             beyond,

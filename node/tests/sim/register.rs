@@ -54,10 +54,6 @@ impl Register {
         self.records.get(name).map(|(_, record)| record)
     }
 
-    pub(crate) fn records(&self) -> impl Iterator<Item = &LogRecord> {
-        self.records.values().map(|(_, record)| record)
-    }
-
     fn read(&self, name: &str) -> Option<(Version, LogRecord)> {
         self.records.get(name).map(|(version, record)| (version_of(*version), record.clone()))
     }

@@ -71,11 +71,22 @@ pub(crate) fn pool() -> Bytes {
 }
 
 fn once(seed: u64, steps: u64, pool: &Bytes) -> Result<Run, String> {
+    run(seed, steps, pool, false).0
+}
+
+/// One run, and the world as it left it.
+fn run(seed: u64, steps: u64, pool: &Bytes, traced: bool) -> (Result<Run, String>, World) {
     let options = Options::draw(seed);
     let mut world = World::new(seed, options.clone(), pool.clone());
+    world.core.trace.wanted = traced;
     let ended = catch_unwind(AssertUnwindSafe(|| world.run(steps)));
+    let ran = judge(&world, &options, ended.is_ok());
+    (ran, world)
+}
+
+fn judge(world: &World, options: &Options, ended: bool) -> Result<Run, String> {
     let core = &world.core;
-    if ended.is_err() {
+    if !ended {
         let panic = PANIC.with(RefCell::take);
         let last = core.notes.last().join("\n");
         return Err(format!("{options:#?}\nlast events:\n{last}\n{panic}"));
@@ -83,6 +94,17 @@ fn once(seed: u64, steps: u64, pool: &Bytes) -> Result<Run, String> {
     let (faults, counts) = (core.faults.clone(), core.oracle.counts);
     let beyond = options.beyond;
     Ok(Run { digest: core.notes.digest(), steps: core.notes.steps, micros: core.now, beyond, faults, counts })
+}
+
+/// Runs a seed once and returns the steps that concern its log `log`, as a module for the specification.
+pub(crate) fn traced(seed: u64, steps: u64, log: usize) -> Result<String, Failure> {
+    let (ran, world) = run(seed, steps, &pool(), true);
+    ran.map_err(|text| Failure { seed, text })?;
+    let record = world.record(log);
+    let Some(record) = record else {
+        return Err(Failure { seed, text: format!("the run has no log {log}, or it was never opened") });
+    };
+    Ok(world.core.trace.module(record.log, world.core.options.logs[log].window.chunks))
 }
 
 /// Runs a seed twice.

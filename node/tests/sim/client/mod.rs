@@ -35,8 +35,8 @@ pub(crate) enum Ask {
     Fetch(RequestNo),
     /// The view of the replica with this index.
     View(usize),
-    /// A piece, from the replica with this index.
-    Piece(usize),
+    /// A piece.
+    Piece,
     /// To tell this disk something.
     Told(DiskId),
 }

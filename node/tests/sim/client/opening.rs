@@ -40,7 +40,10 @@ impl Opening {
         };
         let owner = OwnerId(core.numbers.id());
         let config = RecoveryConfig { name: name_of(log), mode, owner, purpose, deadline_us };
-        let recovery = Recovery::new(config, core.micros());
+        let mut recovery = Recovery::new(config, core.micros());
+        if core.trace.wanted {
+            recovery.record_actions();
+        }
         Self { recovery, attached: None, outcome: None, telling: None, appends: appends.unwrap_or(0) }
     }
 
@@ -106,6 +109,7 @@ impl Opening {
     }
 
     fn perform(&mut self, core: &mut Core, links: &mut Links) {
+        core.trace.take(|| self.recovery.poll_action());
         while let Some(effect) = self.recovery.poll_effect() {
             let client = links.client;
             match effect {

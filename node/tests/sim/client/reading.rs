@@ -5,6 +5,7 @@ use super::views::Views;
 use super::{Answered, Ask, Links, Outcome};
 use crate::core::Core;
 use crate::register::{RegisterNews, Wanted};
+use quarry_protocol::action::Step;
 use quarry_protocol::digest::Digest;
 use quarry_protocol::ids::ChunkSeq;
 use quarry_protocol::limits::READ_BYTES_MAX;
@@ -115,13 +116,13 @@ impl Reading {
         let what = Request::Read { log: record.log, segment: segment.id, from: self.next, chunks_max, bytes_max };
         self.asked = true;
         let to = segment.replicas[index].clone();
-        links.call(core, &to, what, Ask::Piece(index));
+        links.call(core, &to, what, Ask::Piece);
     }
 
     pub(super) fn take(&mut self, core: &mut Core, links: &mut Links, outcome: Outcome) {
         match outcome {
             Outcome::Answered { ask: Ask::View(index), result } => self.take_view(core, links, index, result),
-            Outcome::Answered { ask: Ask::Piece(_), result } => {
+            Outcome::Answered { ask: Ask::Piece, result } => {
                 self.asked = false;
                 self.take_piece(core, links, result);
             }
@@ -165,6 +166,8 @@ impl Reading {
             }
             self.digest = self.digest.map(|_| header.digest);
             core.effect("read chunk", [u64::from(links.client), header.segment.epoch.0, header.seq.0, 0]);
+            let (segment, seq, content) = (header.segment, header.seq, header.digest);
+            core.trace.note(header.log, || Step::Read { segment, seq, content });
             let record = core.register.record(&name);
             core.oracle.read(&header, &payload, record);
             self.next = header.seq.next();

@@ -5,6 +5,7 @@ use super::views::Views;
 use super::{Answered, Ask, Links, Outcome};
 use crate::core::Core;
 use crate::register::{RegisterNews, Wanted};
+use quarry_protocol::action::Step;
 use quarry_protocol::ids::{ChunkSeq, DiskId};
 use quarry_protocol::message::{Reply, Request};
 use quarry_protocol::record::{LogRecord, Segment, SegmentEnd, Version};
@@ -151,6 +152,7 @@ impl Trimming {
         let (_, record) = self.found.clone().expect("it was read");
         core.effect("trimmed", [u64::from(links.client), record.epoch.0, record.floor.0, 0]);
         core.oracle.counts.trims += 1;
+        core.trace.note(record.log, || Step::RaiseFloor { floor: record.floor });
         let what = Request::Trim { log: record.log, word: record.epoch, floor: record.floor };
         self.telling = tell(core, links, [Some(&record), None], &what);
         if self.telling == 0 {

@@ -2,7 +2,7 @@
 
 use super::{Links, Outcome};
 use crate::core::Core;
-use quarry_protocol::ids::{DiskId, LogId, SegmentId};
+use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
 use quarry_protocol::record::ReplicaRef;
 use quarry_protocol::recovery::RecoveryReport;
 use quarry_protocol::writer::{Fate, Writer, WriterConfig, WriterEffect, WriterEvent};
@@ -22,6 +22,9 @@ pub(crate) struct Writing {
     /// Whether one of them failed after it had got a seq: all later ones fail, too.
     failed: bool,
     pub(crate) committed: u64,
+    /// Where it began.
+    first: ChunkSeq,
+    straggler_max: (u64, u64),
     append_at: u64,
     burst_max: u64,
     pause_us: u64,
@@ -49,8 +52,13 @@ impl Writing {
         for replica in &segment.replicas {
             links.watch(core, replica);
         }
+        let mut writer = Writer::new(config, core.micros());
+        if core.trace.wanted {
+            let names: Vec<DiskId> = segment.replicas.iter().map(|replica| replica.disk).collect();
+            writer.record_actions(&names);
+        }
         Self {
-            writer: Writer::new(config, core.micros()),
+            writer,
             name: report.record.name,
             log: report.record.log,
             segment: segment.id,
@@ -60,6 +68,8 @@ impl Writing {
             next_outcome: 0,
             failed: false,
             committed: 0,
+            first: report.next_seq,
+            straggler_max: (u64::from(options.straggler_chunks_max), options.straggler_bytes_max),
             append_at: core.now,
             burst_max: options.burst_max,
             pause_us: options.pause_us,
@@ -135,9 +145,13 @@ impl Writing {
     }
 
     fn perform(&mut self, core: &mut Core, links: &mut Links) {
+        core.trace.take(|| self.writer.poll_action());
+        self.check_stragglers();
         while let Some(effect) = self.writer.poll_effect() {
             match effect {
                 WriterEffect::Put { replica, header, payload } => {
+                    let known = self.first.plus(self.committed);
+                    assert!(header.watermark <= known, "P6: watermark {} runs ahead of {known}", header.watermark);
                     core.oracle.put(&header, &payload);
                     links.put(core, self.replicas[replica].disk, &header, payload);
                 }
@@ -166,6 +180,12 @@ impl Writing {
                 WriterEffect::Stopped { .. } => core.effect("stopped writing", [u64::from(links.client), 0, 0, 0]),
             }
         }
+    }
+
+    /// P10: a dead replica costs bounded memory.
+    fn check_stragglers(&self) {
+        let ((chunks, bytes), (chunks_max, bytes_max)) = (self.writer.kept_for_stragglers(), self.straggler_max);
+        assert!(chunks <= chunks_max && bytes <= bytes_max, "P10: {chunks} chunks of {bytes} bytes are kept");
     }
 
     /// P2: appends are told in the order in which they were made what became of them, each once.

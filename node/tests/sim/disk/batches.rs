@@ -1,7 +1,7 @@
 //! What the simulation knows of the batches on a disk: which of them a durable mark covers, so that it damages no others
 //! (see `options::fallible`).
 
-use quarry_protocol::batch::{BatchHeader, BatchKind};
+use quarry_protocol::batch::BatchHeader;
 use std::collections::BTreeMap;
 
 /// A batch that was written whole.
@@ -10,8 +10,6 @@ pub(crate) struct Written {
     pub(crate) number: u64,
     pub(crate) confirmed: u64,
     pub(crate) end: u64,
-    pub(crate) used: u32,
-    pub(crate) kind: BatchKind,
     pub(crate) intact: bool,
     pub(crate) durable: bool,
 }
@@ -31,9 +29,9 @@ impl Batches {
             self.written.remove(&(file, at));
         }
         let Some(header) = BatchHeader::decode(bytes).ok().filter(|_| whole) else { return };
-        let BatchHeader { number, confirmed, used, kind, .. } = header;
+        let BatchHeader { number, confirmed, .. } = header;
         let end = position + bytes.len() as u64;
-        self.written.insert((file, position), Written { number, confirmed, end, used, kind, intact: true, durable });
+        self.written.insert((file, position), Written { number, confirmed, end, intact: true, durable });
     }
 
     fn overlapping(&self, file: u32, position: u64, bytes: u64) -> Vec<u64> {

@@ -21,6 +21,7 @@
 mod batches;
 mod crash;
 mod file;
+mod ledger;
 mod lies;
 
 pub(crate) use crash::Crash;
@@ -28,6 +29,7 @@ pub(crate) use crash::Crash;
 use crate::numbers::Numbers;
 use batches::Batches;
 use file::{BLOCK, File, SECTOR};
+use ledger::Ledger;
 use quarry_node::store::first_file::{FIRST_FILE, first_batch};
 use quarry_node::store::manifest;
 use quarry_protocol::ids::DiskId;
@@ -80,6 +82,7 @@ pub(crate) struct Disk {
     nameless: BTreeSet<u32>,
     manifest: Vec<u8>,
     batches: Batches,
+    ledger: Ledger,
     /// Writes that were reported as done and are not there, not covered by a mark so far.
     lied: Vec<Write>,
     /// How many files the file system has room for.
@@ -100,6 +103,7 @@ impl Disk {
             nameless: BTreeSet::new(),
             manifest: manifest::encode(formatted, &numbers),
             batches: Batches::default(),
+            ledger: Ledger::default(),
             lied: Vec::new(),
             room: usize::MAX,
             damaged: false,
@@ -129,8 +133,14 @@ impl Disk {
     pub(crate) fn end_write(&mut self, write: Write, numbers: &mut Numbers) -> Result<u32, String> {
         let (file, position, bytes) = (write.file, write.position, write.bytes.len() as u32);
         match write.fate {
-            Fate::Whole => self.store(file, position, &write.bytes, true),
-            Fate::Lost | Fate::Misdirected { .. } => self.lie(write),
+            Fate::Whole => {
+                self.ledger.written(&write.bytes);
+                self.store(file, position, &write.bytes, true);
+            }
+            Fate::Lost | Fate::Misdirected { .. } => {
+                self.ledger.written(&write.bytes);
+                self.lie(write);
+            }
             Fate::Error { chance } => {
                 self.tear(file, position, &write.bytes, |_| numbers.percent(chance));
                 return Err("input/output error".to_owned());

@@ -1,19 +1,27 @@
 //! Answers as they leave a shard: the oracle hears of them first.
 
-use super::{Node, Question};
+use super::{Node, Question, ShardHost};
 use crate::core::{ConnId, Core};
 use crate::network::Frame;
+use quarry_node::store::ChunkKey;
 use quarry_protocol::frame::FrameHeader;
-use quarry_protocol::ids::DiskId;
+use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
 use quarry_protocol::limits::FRAME_HEADER_BYTES;
-use quarry_protocol::message::{Refusal, Reply};
+use quarry_protocol::message::{Answer, Refusal, Reply, Run};
 
 impl Node {
     pub(super) fn answer_stored(&mut self, core: &mut Core, shard: usize, conn: ConnId, request_id: u64, disk: DiskId) {
-        let Some(Question::Put { log, segment, seq }) = self.shards[shard].questions.remove(&(conn, request_id)) else {
+        let question = self.shards[shard].questions.remove(&(conn, request_id));
+        let Some((named, Question::Put { log, segment, seq })) = question else {
             panic!("request {request_id} of connection {conn} was answered \"stored\", and is no put or was answered")
         };
         core.effect("stored", [self.index as u64, u64::from(conn), segment.epoch.0, seq.0]);
+        let host = &self.shards[shard];
+        assert!(named == disk && disk == host.identity, "P4: {} stores a put for {named}, as {disk}", host.identity);
+        let durable = host.disk.holds_durably(&ChunkKey { log, segment, seq });
+        // P4: what lies below the floor counts as stored.
+        let trimmed = seq < host.disk.durable_record(log).floor;
+        assert!(durable || trimmed, "P4: {segment}/{seq} is answered \"stored\" and is not durable");
         core.oracle.stored(disk, log, (segment, seq));
         self.send(core, conn, Frame::stored(request_id, disk));
     }
@@ -25,12 +33,59 @@ impl Node {
         let body = &bytes[FRAME_HEADER_BYTES..];
         core.effect("reply", [self.index as u64, u64::from(conn), header.request_id, u64::from(header.body_crc)]);
         header.verify_body(body).unwrap_or_else(|why| panic!("a shard sends a body that does not verify: {why}"));
-        if let Some(question) = question {
+        if let Some((named, question)) = question {
             let reply =
                 Reply::decode(body).unwrap_or_else(|why| panic!("a shard sends a body that does not decode: {why}"));
-            note(core, header.disk, &question, &reply);
+            let host = &self.shards[shard];
+            if !matches!(reply, Reply::Refused(_)) {
+                host.check_name(named, &question);
+                host.check_durable(&question, &reply);
+            }
+            note(core, named, &question, &reply);
         }
         self.send(core, conn, Frame::whole(bytes));
+    }
+}
+
+impl ShardHost {
+    /// P4, P14: only a disk that this shard goes by is answered for, and only the one in force takes changes.
+    fn check_name(&self, named: DiskId, question: &Question) {
+        let identity = &self.names;
+        let known = named == identity.current || identity.retired.contains(&named);
+        assert!(known, "P4: {question:?} for disk {named} is answered by {identity:?}");
+    }
+
+    /// P3, P4, P12: what an answer promises is on the disk, in an order that a replay believes.
+    fn check_durable(&self, question: &Question, reply: &Reply) {
+        match (question, reply) {
+            (Question::Fence { log }, Reply::Fenced { fence, segments, .. }) => {
+                let record = self.disk.durable_record(*log);
+                assert!(
+                    record.fence.max(record.deleted) >= *fence,
+                    "P3: fence {fence} is answered, durable is {record:?}"
+                );
+                segments.iter().for_each(|view| self.check_runs(*log, view.segment, &view.runs));
+            }
+            (Question::Freeze { log, segment }, Reply::Frozen { runs }) => self.check_runs(*log, *segment, runs),
+            (Question::Trim { log }, Reply::Trimmed { floor }) => {
+                let record = self.disk.durable_record(*log);
+                assert!(record.floor >= *floor, "P12: floor {floor} is confirmed, durable is {record:?}");
+            }
+            (Question::Delete { log }, Reply::Deleted) => {
+                let record = self.disk.durable_record(*log);
+                assert!(record.deleted.0 > 0, "P13: a deletion is confirmed, durable is {record:?}");
+            }
+            _ => {}
+        }
+    }
+
+    fn check_runs(&self, log: LogId, segment: SegmentId, runs: &[Run]) {
+        for run in runs.iter().filter(|run| run.answer == Answer::Have) {
+            for seq in (run.from.0..run.to.0).map(ChunkSeq) {
+                let durable = self.disk.holds_durably(&ChunkKey { log, segment, seq });
+                assert!(durable, "P3: {segment}/{seq} is answered \"have\" and is not durable");
+            }
+        }
     }
 }
 

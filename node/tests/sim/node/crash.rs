@@ -3,6 +3,8 @@
 use super::{Node, Operation, ShardHost, State};
 use crate::core::{Core, Event};
 use crate::disk::Crash;
+use quarry_protocol::action::Step;
+use quarry_protocol::ids::DiskId;
 use std::collections::VecDeque;
 
 impl Node {
@@ -18,6 +20,8 @@ impl Node {
             for conn in std::mem::take(&mut self.shards[shard].conns) {
                 core.close_at_node(conn, silently);
             }
+            let replica = self.shards[shard].identity;
+            core.note_of_every_log(|| Step::Crash { replica });
             self.shards[shard].crash(core, crash);
         }
         self.go_down(core);
@@ -37,8 +41,11 @@ impl Node {
     pub(crate) fn wipe(&mut self, core: &mut Core) {
         self.crash(core, Crash::Power);
         core.effect("wipe", [self.index as u64, 0, 0, 0]);
-        let shards = self.shards.len();
-        self.format(core, shards);
+        let before: Vec<DiskId> = self.shards.iter().map(|shard| shard.identity).collect();
+        self.format(core, before.len());
+        for (replica, shard) in before.into_iter().zip(&self.shards) {
+            core.note_of_every_log(|| Step::Wipe { replica, new: shard.identity });
+        }
         if self.state == State::Refused {
             self.go_down(core);
         }

@@ -17,7 +17,8 @@ use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
 use quarry_protocol::limits::{FILE_BYTES_MIN, SUPERBLOCK_BYTES};
 use quarry_protocol::message::{NodeInfo, Request};
-use quarry_protocol::replica::Slot;
+use quarry_protocol::replica::{Identity, Slot};
+use quarry_protocol::snapshot::LossRecord;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub(crate) const CLUSTER: &str = "oak";
@@ -74,6 +75,7 @@ pub(crate) struct ShardHost {
     pub(crate) disk: Disk,
     /// The identity that was in force last.
     pub(crate) identity: DiskId,
+    names: Identity,
     pub(crate) shard: Option<Shard>,
     inbox: VecDeque<Arrived>,
     turn_at: Option<u64>,
@@ -82,7 +84,10 @@ pub(crate) struct ShardHost {
     operations: BTreeMap<u64, Operation>,
     next_operation: u64,
     conns: BTreeSet<ConnId>,
-    questions: BTreeMap<(ConnId, u64), Question>,
+    /// Each with the disk that it names.
+    questions: BTreeMap<(ConnId, u64), (DiskId, Question)>,
+    /// What the last replay knew to be lost.
+    losses: Vec<LossRecord>,
     pub(crate) failed: bool,
     pub(crate) stopping: bool,
     pub(crate) settled: bool,
@@ -93,7 +98,6 @@ pub(crate) struct ShardHost {
 pub(crate) struct Node {
     pub(crate) index: usize,
     pub(crate) zone: String,
-    pub(crate) address: String,
     pub(crate) state: State,
     pub(crate) life: u32,
     pub(crate) paused_until: u64,
@@ -110,6 +114,8 @@ impl ShardHost {
         Self {
             disk: Disk::formatted(disk),
             identity: disk,
+            names: Identity { current: disk, retired: Vec::new() },
+            losses: Vec::new(),
             shard: None,
             inbox: VecDeque::new(),
             turn_at: None,
@@ -159,7 +165,6 @@ impl Node {
         let mut node = Self {
             index,
             zone: zone.clone(),
-            address: address.clone(),
             state: State::Down,
             life: 0,
             paused_until: 0,

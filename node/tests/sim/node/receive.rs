@@ -77,7 +77,7 @@ impl Node {
         core.step("put", [self.index as u64, u64::from(conn), segment.epoch.0, seq.0]);
         let host = &mut self.shards[shard];
         let slot = host.take_slot(payload);
-        host.questions.insert((conn, frame.request_id), Question::Put { log, segment, seq });
+        host.questions.insert((conn, frame.request_id), (frame.disk, Question::Put { log, segment, seq }));
         let (request_id, disk) = (frame.request_id, frame.disk);
         self.arrive(core, shard, Arrived::Put { conn, request_id, disk, header: chunk, slot });
     }
@@ -96,7 +96,7 @@ impl Node {
         };
         core.step(name_of(&request), [self.index as u64, u64::from(conn), frame.request_id, 0]);
         if let Some(question) = question_of(&request) {
-            self.shards[shard].questions.insert((conn, frame.request_id), question);
+            self.shards[shard].questions.insert((conn, frame.request_id), (frame.disk, question));
         }
         let (request_id, disk) = (frame.request_id, frame.disk);
         self.arrive(core, shard, Arrived::Request { conn, request_id, disk, request });

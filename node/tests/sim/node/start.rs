@@ -8,8 +8,9 @@ use quarry_node::shard::{Shard, ShardConfig};
 use quarry_node::store::replay::{Replay, ReplayConfig, ReplayEffect, ReplayEvent};
 use quarry_node::store::superblock::{ReadSuperblock, Superblock};
 use quarry_node::store::{Place, Replayed, StoreConfig};
+use quarry_protocol::action::Step;
 use quarry_protocol::chunk::ChunkHeader;
-use quarry_protocol::ids::DiskId;
+use quarry_protocol::ids::{ChunkSeq, DiskId};
 use quarry_protocol::limits::{CHUNK_HEADER_BYTES, SUPERBLOCK_BYTES};
 use quarry_protocol::message::ShardAddress;
 use std::collections::VecDeque;
@@ -104,7 +105,9 @@ impl Node {
                     machine.handle(ReplayEvent::Synced { file, result: Ok(()) });
                 }
                 Some(ReplayEffect::Done(replayed)) => {
+                    host.disk.begin_ledger(&replayed);
                     check(core, host, &replayed);
+                    host.losses.clone_from(&replayed.losses);
                     return Ok(*replayed);
                 }
                 Some(ReplayEffect::Failed(why)) => return Err(NoReplay::Refused(why.to_string())),
@@ -138,9 +141,18 @@ impl Node {
             let mut info = self.info.clone();
             info.shard = index as u16;
             let host = &mut self.shards[index];
-            host.identity = found.identity().current;
+            let (replica, new) = (host.identity, found.identity().current);
+            if new != replica {
+                core.note_of_every_log(|| Step::Retire { replica, new });
+            }
+            (host.identity, host.names) = (new, found.identity());
             let store = StoreConfig { disk: host.disk.formatted, file_bytes: FILE_BYTES, files_max: self.files_max };
-            host.shard = Some(Shard::new(ShardConfig { node: info, store }, found));
+            let mut shard = Shard::new(ShardConfig { node: info, store }, found);
+            if core.trace.wanted {
+                shard.record_actions();
+                core.trace.take(|| shard.poll_action());
+            }
+            host.shard = Some(shard);
             let now = core.now;
             self.arm(core, index, now);
         }
@@ -157,5 +169,22 @@ fn check(core: &mut Core, host: &ShardHost, replayed: &Replayed) {
         "replayed",
         [replayed.index.len(), replayed.next_batch, replayed.report.torn_batches, replayed.report.lost_chunks],
     );
+    check_losses(host, replayed);
     core.oracle.replayed(host.identity, host.disk.damaged, replayed, |place| read(&host.disk, place));
+}
+
+/// D6: what is lost stays lost until it is trimmed, or the log deleted.
+fn check_losses(host: &ShardHost, replayed: &Replayed) {
+    for loss in &host.losses {
+        let record =
+            replayed.logs.iter().find(|restored| restored.record.log == loss.log).map(|restored| restored.record);
+        let floor =
+            record.map_or(ChunkSeq(0), |record| if record.deleted.0 > 0 { ChunkSeq(u64::MAX) } else { record.floor });
+        for seq in (loss.from.max(floor).0..loss.to.0).map(ChunkSeq) {
+            let known = replayed.losses.iter().any(|known| {
+                (known.log, known.segment) == (loss.log, loss.segment) && (known.from..known.to).contains(&seq)
+            });
+            assert!(known, "D6: the loss of {}/{seq} of log {} is forgotten", loss.segment, loss.log);
+        }
+    }
 }

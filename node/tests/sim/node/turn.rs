@@ -24,7 +24,9 @@ impl Node {
         }
         let Some(mut shard) = self.shards[at.shard].shard.take() else { return };
         let (ticked, closed) = self.take_in(core, at.shard, &mut shard);
+        core.trace.take(|| shard.poll_action());
         while let Some(effect) = shard.poll_effect() {
+            core.trace.take(|| shard.poll_action());
             self.perform(core, at.shard, effect);
         }
         // From here on the shard answers nothing that was asked there.

@@ -10,8 +10,10 @@ use quarry_protocol::recovery::{RecoveryError, RecoveryReport};
 impl Oracle {
     /// A chunk is handed to a connection. P1: a name has one content.
     pub(crate) fn put(&mut self, header: &ChunkHeader, payload: &Bytes) {
-        let names = &mut self.log(header.log).names;
-        let named = names.entry((header.segment, header.seq)).or_insert_with(|| Named {
+        let book = self.log(header.log);
+        let watermark = book.watermarks.entry(header.segment).or_default();
+        *watermark = header.watermark.max(*watermark);
+        let named = book.names.entry((header.segment, header.seq)).or_insert_with(|| Named {
             header: *header,
             payload: payload.clone(),
             stored: Vec::new(),
@@ -48,6 +50,17 @@ impl Oracle {
         let named = book.names.get(&(header.segment, header.seq));
         let same = named.is_some_and(|named| named.header == *header && named.payload == *payload);
         assert!(same, "a reader was given {}/{} with other bytes than were put", header.segment, header.seq);
+        let owner = record.filter(|record| record.log == header.log).and_then(|record| find(record, header.segment));
+        if let Some(owner) = owner.filter(|owner| !owner.is_sealed()) {
+            let holders = named.map_or(0, Named::holders);
+            let needed = usize::from(owner.ack_quorum);
+            assert!(
+                holders >= needed,
+                "P15: a reader was given {}/{}, which is on {holders}",
+                header.segment,
+                header.seq
+            );
+        }
         book.remember(header.seq, payload, "read");
         if let Some(record) = record.filter(|record| record.log == header.log && !record.deleted) {
             book.check_kept(header.seq, record);
@@ -60,6 +73,8 @@ impl Oracle {
             let forward =
                 record.epoch >= before.epoch && record.floor >= before.floor && record.deleted >= before.deleted;
             assert!(forward, "the record moved back: {before:?} to {record:?}");
+            let claimed = record.owner == before.owner || record.epoch > before.epoch;
+            assert!(claimed, "P7: {} took the log over from {} at the same epoch", record.owner, before.owner);
             self.check_floor(before, record);
             for was in before.segments.iter().filter(|was| was.is_sealed()) {
                 let now = find(record, was.id).map(|now| now.end);

@@ -39,6 +39,8 @@ impl Named {
 #[derive(Debug, Default)]
 pub(super) struct LogBook {
     pub(super) names: BTreeMap<Name, Named>,
+    /// The highest watermark that was put to each segment.
+    pub(super) watermarks: BTreeMap<SegmentId, ChunkSeq>,
     /// What was acknowledged, or given to a reader: the one history.
     pub(super) history: BTreeMap<ChunkSeq, Bytes>,
     /// Where takeovers ended so far, at most.
@@ -102,6 +104,10 @@ impl Oracle {
 
     pub(super) fn said(&mut self, disk: DiskId, log: LogId) -> &mut Said {
         self.disks.entry(disk).or_default().entry(log).or_default()
+    }
+
+    pub(crate) fn known_logs(&self) -> Vec<LogId> {
+        self.logs.keys().copied().collect()
     }
 
     /// The history of a log from `floor` on, if anything of it was acknowledged.

@@ -46,18 +46,10 @@ impl Oracle {
         }
     }
 
-    /// P6: what lies below a watermark is on an ack quorum; at least it was put, and somebody holds it.
+    /// P6, pitfall 20d: a watermark belongs to one segment, whose writer said it.
     fn check_watermark(&mut self, log: LogId, view: &SegmentView) {
-        let Some(last) = view.watermark.0.checked_sub(1) else { return };
-        // A watermark that stands at the segment's base says nothing of this segment.
-        if let Some(named) = self.log(log).names.get(&(view.segment, ChunkSeq(last))) {
-            assert!(
-                named.holders() > 0,
-                "P6: watermark {} of {} is above what is stored",
-                view.watermark,
-                view.segment
-            );
-        }
+        let said = self.log(log).watermarks.get(&view.segment).copied().unwrap_or_default();
+        assert!(view.watermark <= said, "P6: watermark {} of {}, its writer said {said}", view.watermark, view.segment);
     }
 
     pub(crate) fn frozen(&mut self, disk: DiskId, log: LogId, segment: SegmentId, runs: &[Run]) {
@@ -67,6 +59,7 @@ impl Oracle {
     pub(crate) fn inspected(&mut self, disk: DiskId, log: LogId, fence: Epoch, views: &[SegmentView]) {
         for view in views {
             self.heard_runs(disk, log, view.segment, &view.runs, fence > view.segment.epoch);
+            self.check_watermark(log, view);
         }
     }
 
