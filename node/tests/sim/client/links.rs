@@ -12,6 +12,7 @@ use quarry_protocol::frame::{FrameHeader, FrameKind};
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::message::{Reply, Request};
 use quarry_protocol::record::ReplicaRef;
+use quarry_protocol::telling::Telling;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The bounds of `client/src/link/tcp/bounds.rs`.
@@ -29,6 +30,8 @@ pub(crate) struct Links {
     links: BTreeMap<DiskId, Link>,
     by_conn: BTreeMap<ConnId, DiskId>,
     next_request: u64,
+    /// Everybody is being told something, beside whatever else goes on.
+    pub(super) telling: Option<Telling>,
     /// What the client has not looked at yet.
     pub(super) out: VecDeque<Outcome>,
 }
@@ -40,7 +43,14 @@ fn node_of(address: &str) -> usize {
 
 impl Links {
     pub(super) fn new(client: ClientId) -> Self {
-        Self { client, links: BTreeMap::new(), by_conn: BTreeMap::new(), next_request: 1, out: VecDeque::new() }
+        Self {
+            client,
+            links: BTreeMap::new(),
+            by_conn: BTreeMap::new(),
+            next_request: 1,
+            telling: None,
+            out: VecDeque::new(),
+        }
     }
 
     fn link(&mut self, core: &mut Core, to: &ReplicaRef) -> &mut Link {
@@ -257,7 +267,8 @@ impl Links {
     }
 
     pub(super) fn due(&self) -> Option<u64> {
-        self.links.values().filter_map(Link::due).min()
+        let telling = self.telling.as_ref().and_then(Telling::poll_timeout).map(|due| due.0);
+        self.links.values().filter_map(Link::due).chain(telling).min()
     }
 
     /// The client is gone.

@@ -7,8 +7,8 @@ mod link;
 mod links;
 mod opening;
 mod reading;
+mod telling;
 mod trimming;
-mod views;
 mod writing;
 
 pub(crate) use links::Links;
@@ -33,12 +33,11 @@ use std::collections::VecDeque;
 pub(crate) enum Ask {
     Recovery(RequestNo),
     Fetch(RequestNo),
-    /// The view of the replica with this index.
-    View(usize),
-    /// A piece.
+    Trim(RequestNo),
+    Tail(RequestNo),
+    Tell(RequestNo),
+    /// A piece of a read.
     Piece,
-    /// To tell this disk something.
-    Told(DiskId),
 }
 
 /// What came back.
@@ -183,6 +182,7 @@ impl Client {
     /// Hands on what the links report, and lets the role go on.
     fn drain(&mut self, core: &mut Core) {
         while let Some(outcome) = self.links.out.pop_front() {
+            let Some(outcome) = self.links.take_told(core, outcome) else { continue };
             let links = &mut self.links;
             match &mut self.role {
                 Role::Opening(opening) => opening.take(core, links, outcome),
@@ -198,6 +198,7 @@ impl Client {
     /// Lets time pass for everything the client does, and sets its alarm.
     fn go_on(&mut self, core: &mut Core) {
         self.links.tick(core);
+        self.links.tick_telling(core);
         let links = &mut self.links;
         match &mut self.role {
             Role::Opening(opening) => opening.tick(core, links),
@@ -222,7 +223,7 @@ impl Client {
         };
         if let Some(next) = next {
             if let Role::Reading(reading) = &self.role {
-                (self.read_to, self.why) = (Some(reading.next), reading.why);
+                (self.read_to, self.why) = (Some(reading.next()), reading.why);
             }
             self.role = next;
         }

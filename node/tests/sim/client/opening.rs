@@ -7,12 +7,11 @@ use crate::register::{RegisterNews, Wanted};
 use quarry_protocol::ids::{DiskId, LogId, OwnerId, SegmentId};
 use quarry_protocol::limits::READ_BYTES_MAX;
 use quarry_protocol::message::{Answer, Request};
-use quarry_protocol::record::{LogRecord, ReplicaRef};
+use quarry_protocol::record::ReplicaRef;
 use quarry_protocol::recovery::{
     FetchFailure, OpenMode, Purpose, Recovery, RecoveryConfig, RecoveryEffect, RecoveryError, RecoveryEvent,
     RecoveryReport,
 };
-use std::collections::BTreeMap;
 
 #[derive(Debug)]
 pub(crate) struct Opening {
@@ -20,8 +19,8 @@ pub(crate) struct Opening {
     /// Where copies go.
     attached: Option<(SegmentId, Vec<ReplicaRef>)>,
     outcome: Option<Result<RecoveryReport, RecoveryError>>,
-    /// After a deletion: disks that have not said that they know.
-    telling: Option<usize>,
+    /// After a deletion: everybody is being told.
+    telling: bool,
     /// How many chunks to write afterwards.
     pub(super) appends: u64,
 }
@@ -44,7 +43,7 @@ impl Opening {
         if core.trace.wanted {
             recovery.record_actions();
         }
-        Self { recovery, attached: None, outcome: None, telling: None, appends: appends.unwrap_or(0) }
+        Self { recovery, attached: None, outcome: None, telling: false, appends: appends.unwrap_or(0) }
     }
 
     pub(super) fn due(&self) -> Option<u64> {
@@ -69,12 +68,6 @@ impl Opening {
     }
 
     pub(super) fn take(&mut self, core: &mut Core, links: &mut Links, outcome: Outcome) {
-        if let Outcome::Answered { ask: Ask::Told(_), .. } = outcome {
-            if let Some(left) = &mut self.telling {
-                *left = left.saturating_sub(1);
-            }
-            return;
-        }
         if let Some(event) = self.translate(outcome) {
             self.recovery.handle(core.micros(), event);
             self.perform(core, links);
@@ -142,8 +135,8 @@ impl Opening {
 
     /// What comes after: writing, telling everybody of a deletion, or nothing.
     pub(super) fn next_role(&mut self, core: &mut Core, links: &mut Links, log: usize) -> Option<Role> {
-        if let Some(left) = self.telling {
-            return (left == 0).then_some(Role::Over { done: true });
+        if self.telling {
+            return (!links.is_telling()).then_some(Role::Over { done: true });
         }
         match self.outcome.take()? {
             Err(why) => {
@@ -156,9 +149,9 @@ impl Opening {
                 core.effect("deleted", [u64::from(links.client), report.epoch.0, 0, 0]);
                 core.oracle.counts.deletions += 1;
                 let what = Request::Delete { log: report.record.log, epoch: report.epoch };
-                let told = tell(core, links, [Some(&report.record), report.before.as_ref()], &what);
-                self.telling = Some(told);
-                (told == 0).then_some(Role::Over { done: true })
+                links.tell(core, what, report.before.iter().chain([&report.record]));
+                self.telling = true;
+                None
             }
             Ok(report) => {
                 core.effect(
@@ -168,26 +161,14 @@ impl Opening {
                 let current = core.register.record(&report.record.name);
                 core.oracle.took_over(&report, current);
                 if report.record.floor.0 > 0 {
-                    let (record, floor) = (&report.record, report.record.floor);
-                    let before = report.before.as_ref().filter(|before| before.log == record.log);
-                    let what = Request::Trim { log: record.log, word: report.epoch, floor };
-                    tell(core, links, [before, Some(record)], &what);
+                    let (log, floor) = (report.record.log, report.record.floor);
+                    let what = Request::Trim { log, word: report.epoch, floor };
+                    links.tell(core, what, report.before.iter().chain([&report.record]));
                 }
                 Some(Role::Writing(Box::new(Writing::new(core, links, log, report, self.appends))))
             }
         }
     }
-}
-
-/// Tells every replica of these records something; how many there are.
-pub(super) fn tell(core: &mut Core, links: &mut Links, records: [Option<&LogRecord>; 2], what: &Request) -> usize {
-    let segments = records.into_iter().flatten().flat_map(|record| &record.segments);
-    let replicas: BTreeMap<DiskId, &ReplicaRef> =
-        segments.flat_map(|segment| &segment.replicas).map(|replica| (replica.disk, replica)).collect();
-    for (disk, replica) in &replicas {
-        links.call(core, replica, what.clone(), Ask::Told(*disk));
-    }
-    replicas.len()
 }
 
 fn answered(ask: Ask, result: Result<Answered, String>) -> Option<RecoveryEvent> {

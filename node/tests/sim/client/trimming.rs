@@ -1,181 +1,102 @@
-//! Trimming: the floor goes on record first, then the replicas are told (P12), as `client/src/trim`.
+//! Trimming: the shell of the shipped trim, as `client/src/trim`.
 
-use super::opening::{name_of, tell};
-use super::views::Views;
 use super::{Answered, Ask, Links, Outcome};
 use crate::core::Core;
 use crate::register::{RegisterNews, Wanted};
 use quarry_protocol::action::Step;
-use quarry_protocol::ids::{ChunkSeq, DiskId};
-use quarry_protocol::message::{Reply, Request};
-use quarry_protocol::record::{LogRecord, Segment, SegmentEnd, Version};
-use quarry_protocol::recovery::SwapOutcome;
-use std::collections::BTreeSet;
+use quarry_protocol::ids::{ChunkSeq, LogId};
+use quarry_protocol::trim::{TRIM_DEADLINE_US_DEFAULT, Trim, TrimConfig, TrimEffect, TrimEvent, TrimFailure};
 
-/// How often a floor is tried to be put on record.
-const ATTEMPTS: u32 = 16;
+/// How far below the last acknowledged chunk a trim of everything tries, if less than that is known to be committed.
+const BELOW_LAST: u64 = 40;
 
 #[derive(Debug)]
 pub(crate) struct Trimming {
-    log: usize,
-    /// Whether everything goes that may.
-    all: bool,
-    start: bool,
-    found: Option<(Version, LogRecord)>,
-    views: Option<Views>,
-    target: Option<ChunkSeq>,
-    change: Option<LogRecord>,
-    attempts: u32,
-    telling: usize,
-    knows: BTreeSet<DiskId>,
-    dropping: bool,
+    machine: Trim,
+    name: String,
     pub(crate) over: Option<bool>,
 }
 
 impl Trimming {
-    pub(crate) fn new(log: usize, all: bool) -> Self {
-        Self {
-            log,
-            all,
-            start: true,
-            found: None,
-            views: None,
-            target: None,
-            change: None,
-            attempts: 0,
-            telling: 0,
-            knows: BTreeSet::new(),
-            dropping: false,
-            over: None,
-        }
+    /// Trims somewhere, or everything that may be trimmed.
+    pub(crate) fn new(core: &mut Core, name: String, all: bool) -> Self {
+        let record = core.register.record(&name);
+        let (log, floor) = record.map_or((LogId::ZERO, 0), |record| (record.log, record.floor.0));
+        let last = core.oracle.last(log).map_or(floor, |last| last.0);
+        let wanted = if all {
+            (last.saturating_sub(BELOW_LAST).max(floor)..=last + 1).map(ChunkSeq).collect()
+        } else {
+            let count = core.numbers.between(1, 3);
+            (0..count).map(|_| ChunkSeq(core.numbers.between(floor, last.max(floor) + 2))).collect()
+        };
+        let config = TrimConfig { name: name.clone(), wanted, deadline_us: TRIM_DEADLINE_US_DEFAULT };
+        Self { machine: Trim::new(config, core.micros()), name, over: None }
     }
 
-    #[allow(clippy::unused_self, reason = "every role says when it is due")]
     pub(super) fn due(&self) -> Option<u64> {
-        None
+        self.machine.poll_timeout().map(|due| due.0)
     }
 
     pub(super) fn tick(&mut self, core: &mut Core, links: &mut Links) {
-        if std::mem::take(&mut self.start) {
-            self.read(core, links);
+        if self.machine.poll_timeout().is_some_and(|due| due.0 <= core.now) {
+            self.machine.handle(core.micros(), TrimEvent::Tick);
         }
-    }
-
-    fn read(&self, core: &mut Core, links: &Links) {
-        core.call_register(links.client, 0, Wanted::Read { name: name_of(self.log) });
+        self.perform(core, links);
     }
 
     pub(super) fn hear(&mut self, core: &mut Core, links: &mut Links, news: RegisterNews) {
-        match news {
-            RegisterNews::Read { result: Ok(Some((version, record))), .. } if !record.deleted => {
-                let other = self.found.as_ref().is_some_and(|(_, known)| known.log != record.log);
-                if other {
-                    return self.over = Some(true);
-                }
-                self.found = Some((version, record));
-                match self.target {
-                    None => self.look(core, links),
-                    Some(target) => self.raise(core, links, target),
-                }
-            }
-            RegisterNews::Read { result: Ok(_), .. } => self.over = Some(true),
-            RegisterNews::Read { .. } => self.over = Some(false),
-            RegisterNews::Swapped { outcome, .. } if self.dropping => {
-                let _ = outcome;
-                self.over = Some(true);
-            }
-            RegisterNews::Swapped { outcome: SwapOutcome::Done(version), .. } => {
-                let record = self.change.take().expect("a swap that took place was asked for");
-                self.found = Some((version, record));
-                self.tell(core, links);
-            }
-            RegisterNews::Swapped { outcome: SwapOutcome::Conflict | SwapOutcome::Ambiguous(_), .. }
-                if self.attempts < ATTEMPTS =>
-            {
-                self.read(core, links);
-            }
-            RegisterNews::Swapped { .. } => self.over = Some(false),
-        }
-    }
-
-    /// Finds out how far the log is committed.
-    fn look(&mut self, core: &mut Core, links: &mut Links) {
-        let (_, record) = self.found.as_ref().expect("it was read");
-        let Some(open) = record.unsealed().next() else { return self.over = Some(true) };
-        self.views = Some(Views::ask(core, links, record.log, open, record.floor));
+        let event = match news {
+            RegisterNews::Read { request, result } => TrimEvent::RecordRead { request, result },
+            RegisterNews::Swapped { request, outcome } => TrimEvent::Swapped { request, outcome },
+        };
+        self.machine.handle(core.micros(), event);
+        self.perform(core, links);
     }
 
     pub(super) fn take(&mut self, core: &mut Core, links: &mut Links, outcome: Outcome) {
-        match outcome {
-            Outcome::Answered { ask: Ask::View(index), result } => {
-                let Some(views) = &mut self.views else { return };
-                views.take(index, result);
-                let tail = views.tail(false);
-                match tail {
-                    None => {}
-                    Some(Err(())) => self.over = Some(false),
-                    Some(Ok(tail)) => {
-                        self.views = None;
-                        let (_, record) = self.found.as_ref().expect("it was read");
-                        let room = tail.0.saturating_sub(record.floor.0);
-                        let target = record.floor.plus(if self.all { room } else { core.numbers.below(room + 1) });
-                        self.target = Some(target);
-                        self.raise(core, links, target);
+        let Outcome::Answered { ask: Ask::Trim(request), result } = outcome else { return };
+        let result = result.and_then(|answered| match answered {
+            Answered::Reply(reply) => Ok(reply),
+            _ => Err("chunks".to_owned()),
+        });
+        self.machine.handle(core.micros(), TrimEvent::Replied { request, result });
+        self.perform(core, links);
+    }
+
+    fn perform(&mut self, core: &mut Core, links: &mut Links) {
+        while let Some(effect) = self.machine.poll_effect() {
+            match effect {
+                TrimEffect::ReadRecord { request, name } => {
+                    core.call_register(links.client, request, Wanted::Read { name });
+                }
+                TrimEffect::Swap { request, expected, record } => {
+                    let wanted = Wanted::Swap { expected: Some(expected), record };
+                    core.call_register(links.client, request, wanted);
+                }
+                TrimEffect::Call { request, to, what } => links.call(core, &to, what, Ask::Trim(request)),
+                TrimEffect::Finished(outcomes) => self.finished(core, links, &outcomes),
+                TrimEffect::Over { .. } => self.over = Some(self.over.unwrap_or(true)),
+            }
+        }
+    }
+
+    /// P12: what was said to be trimmed is on record, and what was not may be tried again.
+    fn finished(&mut self, core: &mut Core, links: &Links, outcomes: &[Result<ChunkSeq, TrimFailure>]) {
+        let floor = core.register.record(&self.name).map(|record| (record.log, record.floor));
+        for outcome in outcomes {
+            match outcome {
+                Ok(raised) => {
+                    core.oracle.counts.trims += 1;
+                    core.effect("trimmed", [u64::from(links.client), raised.0, 0, 0]);
+                    if let Some((log, floor)) = floor {
+                        core.trace.note(log, || Step::RaiseFloor { floor: *raised });
+                        core.oracle.trim_finished(log, *raised, floor);
                     }
                 }
+                // The log is not there, or less of it is known to be committed than was asked for.
+                Err(TrimFailure::NotFound | TrimFailure::AboveTail { .. }) => {}
+                Err(_) => self.over = Some(false),
             }
-            Outcome::Answered { ask: Ask::Told(disk), result } => {
-                if let Ok(Answered::Reply(Reply::Trimmed { .. })) = result {
-                    self.knows.insert(disk);
-                }
-                self.telling = self.telling.saturating_sub(1);
-                if self.telling == 0 {
-                    self.drop_segments(core, links);
-                }
-            }
-            _ => {}
         }
-    }
-
-    fn raise(&mut self, core: &mut Core, links: &mut Links, target: ChunkSeq) {
-        let (version, record) = self.found.clone().expect("it was read");
-        if record.floor >= target {
-            return self.tell(core, links);
-        }
-        self.attempts += 1;
-        let raised = LogRecord { floor: target, ..record };
-        self.change = Some(raised.clone());
-        core.call_register(links.client, 1, Wanted::Swap { expected: Some(version), record: Box::new(raised) });
-    }
-
-    fn tell(&mut self, core: &mut Core, links: &mut Links) {
-        let (_, record) = self.found.clone().expect("it was read");
-        core.effect("trimmed", [u64::from(links.client), record.epoch.0, record.floor.0, 0]);
-        core.oracle.counts.trims += 1;
-        core.trace.note(record.log, || Step::RaiseFloor { floor: record.floor });
-        let what = Request::Trim { log: record.log, word: record.epoch, floor: record.floor };
-        self.telling = tell(core, links, [Some(&record), None], &what);
-        if self.telling == 0 {
-            self.over = Some(true);
-        }
-    }
-
-    /// Segments wholly below the floor leave the record, if each of their replicas knows the floor or stays on record.
-    fn drop_segments(&mut self, core: &mut Core, links: &mut Links) {
-        let (version, record) = self.found.clone().expect("it was read");
-        let is_below = |segment: &Segment| matches!(segment.end, SegmentEnd::Sealed { at, .. } if at <= record.floor);
-        let below = record.segments.iter().take_while(|segment| is_below(segment)).count();
-        let disks =
-            |segment: &Segment| -> Vec<DiskId> { segment.replicas.iter().map(|replica| replica.disk).collect() };
-        let stays: BTreeSet<DiskId> = record.segments[below..].iter().flat_map(disks).collect();
-        let droppable =
-            |segment: &&Segment| disks(segment).iter().all(|disk| self.knows.contains(disk) || stays.contains(disk));
-        let dropped = record.segments[..below].iter().take_while(droppable).count();
-        if dropped == 0 {
-            return self.over = Some(true);
-        }
-        self.dropping = true;
-        let shorter = LogRecord { segments: record.segments[dropped..].to_vec(), ..record };
-        core.call_register(links.client, 2, Wanted::Swap { expected: Some(version), record: Box::new(shorter) });
     }
 }

@@ -5,7 +5,7 @@
 use super::Disk;
 use quarry_node::store::{ChunkKey, Replayed};
 use quarry_protocol::batch::{BatchHeader, BatchKind, Entry};
-use quarry_protocol::ids::LogId;
+use quarry_protocol::ids::{Epoch, LogId};
 use quarry_protocol::snapshot::{LogRecord, Record};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,9 +58,17 @@ impl Ledger {
         self.early.insert(header.number, Contents::of(&header, bytes));
         while let Some(next) = self.early.remove(&(self.through + 1)) {
             self.through += 1;
-            self.chunks.extend(next.chunks);
+            for chunk in next.chunks {
+                self.merge_epoch(chunk.log, chunk.segment.epoch);
+                self.chunks.insert(chunk);
+            }
             next.records.into_iter().for_each(|record| self.merge(record));
         }
+    }
+
+    /// A chunk is the durable word of its epoch (P3).
+    fn merge_epoch(&mut self, log: LogId, fence: Epoch) {
+        self.merge(LogRecord { log, fence, ..LogRecord::default() });
     }
 
     fn merge(&mut self, record: LogRecord) {
@@ -77,7 +85,10 @@ impl Disk {
         let held = replayed.index.iter().filter(|(_, place)| safe(&place.file));
         ledger.chunks = held.map(|(key, _)| key).collect();
         if replayed.files.iter().all(|record| safe(&record.number)) {
-            replayed.logs.iter().for_each(|restored| ledger.merge(restored.record));
+            for restored in &replayed.logs {
+                ledger.merge(restored.record);
+                restored.segments.iter().for_each(|held| ledger.merge_epoch(restored.record.log, held.segment.epoch));
+            }
         }
         self.ledger = ledger;
     }
@@ -86,7 +97,7 @@ impl Disk {
         self.ledger.chunks.contains(key)
     }
 
-    /// The small state of a log that a replay would find. Chunks are the word of their epoch (P3).
+    /// The small state of a log that a replay would find.
     pub(crate) fn durable_record(&self, log: LogId) -> LogRecord {
         self.ledger.records.get(&log).copied().unwrap_or(LogRecord { log, ..LogRecord::default() })
     }

@@ -140,6 +140,12 @@ impl Oracle {
         assert!(!handed, "P9: append {segment}/{seq:?} was said never to be stored, and was handed to a connection");
     }
 
+    /// P12: a floor that a trim confirmed is on record, or a higher one.
+    #[allow(clippy::unused_self, reason = "it is the oracle's to judge")]
+    pub(crate) fn trim_finished(&self, log: LogId, raised: ChunkSeq, floor: ChunkSeq) {
+        assert!(floor >= raised, "P12: floor {raised} of log {log} was confirmed, on record is {floor}");
+    }
+
     /// A takeover failed: nothing that it says may contradict what cannot be.
     #[allow(clippy::unused_self, reason = "it is the oracle's to judge")]
     pub(crate) fn refused(&self, why: &RecoveryError) {

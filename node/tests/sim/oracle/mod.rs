@@ -106,6 +106,11 @@ impl Oracle {
         self.disks.entry(disk).or_default().entry(log).or_default()
     }
 
+    /// The last seq that was acknowledged or read.
+    pub(crate) fn last(&self, log: LogId) -> Option<ChunkSeq> {
+        self.logs.get(&log)?.history.last_key_value().map(|(seq, _)| *seq)
+    }
+
     pub(crate) fn known_logs(&self) -> Vec<LogId> {
         self.logs.keys().copied().collect()
     }

@@ -3,7 +3,7 @@
 mod chaos;
 mod liveness;
 
-use crate::client::{Client, Input, Opening, Reading, Role, Trimming};
+use crate::client::{Client, Input, Opening, Reading, Role, Trimming, name_of};
 use crate::core::{ClientId, ConnId, Core, Event, NOBODY};
 use crate::network::Frame;
 use crate::node::{Node, State};
@@ -137,14 +137,15 @@ impl World {
 
     pub(crate) fn read(&mut self, log: usize) -> ClientId {
         self.core.effect("session: read", [u64::from(self.next_client), log as u64, 0, 0]);
-        let role = Role::Reading(Box::new(Reading::new(&mut self.core, log)));
+        let role = Role::Reading(Box::new(Reading::new(&mut self.core, name_of(log))));
         self.session(log, role)
     }
 
     /// Trims a log to its tail, or to somewhere below.
     pub(crate) fn trim(&mut self, log: usize, all: bool) -> ClientId {
         self.core.effect("session: trim", [u64::from(self.next_client), log as u64, 0, 0]);
-        self.session(log, Role::Trimming(Box::new(Trimming::new(log, all))))
+        let trimming = Trimming::new(&mut self.core, name_of(log), all);
+        self.session(log, Role::Trimming(Box::new(trimming)))
     }
 
     pub(crate) fn record(&self, log: usize) -> Option<&LogRecord> {
