@@ -49,8 +49,8 @@ pub enum Step {
     HearFence { epoch: Epoch, replica: DiskId, segment: SegmentId, watermark: ChunkSeq, newest: Option<ChunkSeq> },
     /// A recovery took one run of a replica's freeze answer (P7.3).
     HearFreeze { epoch: Epoch, replica: DiskId, segment: SegmentId, from: ChunkSeq, to: ChunkSeq, answer: Answer },
-    /// A recovery found the end: it will copy `copy_from..end` forward (P7.3, P7.4).
-    Settle { epoch: Epoch, copy_from: ChunkSeq, end: ChunkSeq },
+    /// A recovery found the end, above the floor it knows: it will copy `copy_from..end` forward (P7.3, P7.4).
+    Settle { epoch: Epoch, copy_from: ChunkSeq, end: ChunkSeq, floor: ChunkSeq },
     /// A recovery handed a copy to a replica of its own new segment (P7.4).
     Copy { epoch: Epoch, replica: DiskId, segment: SegmentId, seq: ChunkSeq, content: Digest, payload: u32 },
     /// A recovery learnt that the swap took place which seals the old segments at `base` and registers `segment` (P7.5).

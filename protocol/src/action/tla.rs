@@ -103,8 +103,8 @@ fn fields(step: &Step, line: &mut Line) {
         | Step::AnswerFreeze { epoch, replica, segment, from, to, answer } => {
             line.epoch(*epoch).disk("replica", *replica).segment(*segment).seqs(*from, *to).answer(*answer)
         }
-        Step::Settle { epoch, copy_from, end } => {
-            line.epoch(*epoch).field("copy_from", copy_from.0).field("end", end.0)
+        Step::Settle { epoch, copy_from, end, floor } => {
+            line.epoch(*epoch).field("copy_from", copy_from.0).field("end", end.0).field("floor", floor.0)
         }
         Step::Copy { epoch, replica, segment, seq, content, payload } => line
             .epoch(*epoch)

@@ -80,7 +80,8 @@ impl Recovery {
     pub(super) fn start_copying(&mut self, now: Micros, plan: Plan) {
         self.enter(now, Phase::Copying);
         let (copy_from, end) = (plan.cut, plan.end);
-        self.note(|epoch| Step::Settle { epoch, copy_from, end });
+        let floor = self.claimed.as_ref().map_or(ChunkSeq(0), |claimed| claimed.record.floor);
+        self.note(|epoch| Step::Settle { epoch, copy_from, end, floor });
         let claimed = self.claimed.as_ref().expect("copied after the claim");
         let is_copied = |seq: ChunkSeq| (plan.cut..plan.end).contains(&seq);
         self.fetcher.keep_only(|(open, seq)| {

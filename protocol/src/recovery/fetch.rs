@@ -7,6 +7,7 @@ use crate::backoff::Backoff;
 use crate::chunk::ChunkHeader;
 use crate::ids::ChunkSeq;
 use crate::message::Answer;
+use crate::planted;
 use crate::time::Micros;
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -15,6 +16,9 @@ use bytes::Bytes;
 
 /// Most chunks that are being read, or read and not yet copied on. Times the largest chunk, this is the memory it takes.
 pub(super) const FETCHES_MAX: usize = 16;
+
+/// How often all that may have a chunk are asked for it until their word is not believed any more.
+const FETCH_ROUNDS_MAX: u32 = 3;
 
 /// A chunk of an unsealed segment, which is named by its index.
 pub(super) type Wanted = (usize, ChunkSeq);
@@ -41,6 +45,8 @@ struct Want {
     request: Option<(RequestNo, usize)>,
     /// The witnesses asked in this round.
     asked: Vec<usize>,
+    /// Rounds in which nobody gave it.
+    rounds: u32,
     retry_at: Micros,
     backoff: Backoff,
 }
@@ -80,7 +86,7 @@ impl Recovery {
             if self.fetcher.len() >= FETCHES_MAX {
                 return;
             }
-            let want = Want { request: None, asked: Vec::new(), retry_at: now, backoff: Backoff::new() };
+            let want = Want { request: None, asked: Vec::new(), rounds: 0, retry_at: now, backoff: Backoff::new() };
             self.fetcher.wants.insert(wanted, want);
         }
         let candidates = self.candidates(wanted);
@@ -91,8 +97,12 @@ impl Recovery {
         }
         let Some(witness) = candidates.into_iter().find(|witness| !want.asked.contains(witness)) else {
             // Once round all that may have it: again, after a pause.
-            want.asked.clear();
+            let asked = core::mem::take(&mut want.asked);
+            want.rounds += 1;
             want.retry_at = want.backoff.after(now);
+            if want.rounds.is_multiple_of(FETCH_ROUNDS_MAX) && !planted!(HaveForEver) {
+                self.nobody_gives(now, wanted, &asked);
+            }
             return;
         };
         want.asked.push(witness);
@@ -169,6 +179,20 @@ impl Recovery {
                     self.enter(now, Phase::Settling);
                 }
             }
+        }
+    }
+
+    /// Whoever said that it has this chunk cannot be reached any more: that word is worth as much as no answer (P8), and the
+    /// others may know the end without it. Otherwise a replica that spoke and died would hold up a takeover for which a
+    /// quorum is there.
+    fn nobody_gives(&mut self, now: Micros, (open, seq): Wanted, asked: &[usize]) {
+        for &witness in asked {
+            if let Some(testimony) = &mut self.witnesses[witness].testimonies[open] {
+                testimony.take_back(seq, Answer::Unknown, now);
+            }
+        }
+        if !asked.is_empty() && self.phase == Phase::Copying {
+            self.enter(now, Phase::Settling);
         }
     }
 

@@ -89,6 +89,37 @@ fn carried_reach_the_third_replica(script: &Script) {
     assert_eq!(put, [(1, 12), (1, 13), (1, 14)]);
 }
 
+/// P7.3, P8: a replica says that it has a chunk nobody else has, and dies. A read quorum never had it: the takeover ends
+/// without that chunk, which cannot have been acknowledged, instead of waiting for the dead.
+#[test]
+fn a_chunk_whose_only_holder_died_does_not_hold_up_a_quorum() {
+    let only_on_2 =
+        shelves(id(3, 0), [(0, Shelf::with(10, [10])), (1, Shelf::with(10, [10])), (2, Shelf::with(10, [10, 11]))]);
+    let mut script = Script::claimed(open_from_10(3, 2));
+    script.answer(&only_on_2, &[0, 1, 2]);
+    let chunks = written(id(3, 0), 10, 2);
+    for _ in 0..40 {
+        for (request, replica, _, seq) in script.fetches() {
+            let result = match replica {
+                2 => Err(FetchFailure::Unreachable("connection refused".to_owned())),
+                _ => Ok(chunks[&seq.0].clone()),
+            };
+            script.handle(RecoveryEvent::Fetched { request, result });
+        }
+        for call in script.calls() {
+            if call.to == 2 { script.lost(&call) } else { script.reply(&call, Script::truth(&call, &only_on_2)) }
+        }
+        if let Some(swap) = script.find_swap() {
+            script.swapped(swap.request, SwapOutcome::Done(version(3)));
+            assert_eq!(script.report().next_seq, ChunkSeq(11), "10 is on a quorum, 11 on the dead one only");
+            return;
+        }
+        assert!(script.outcome.is_none(), "ended: {:?}", script.outcome);
+        script.until_retry();
+    }
+    panic!("the takeover waits for a dead replica");
+}
+
 /// Pitfall 20: the connection breaks while copying; what was not stored is put again, with the same header.
 #[test]
 fn a_copy_that_was_lost_is_put_again() {
