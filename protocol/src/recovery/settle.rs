@@ -60,24 +60,31 @@ impl Recovery {
 
     /// A deletion needs no end, only that no writer can go on: fence, then the tombstone.
     fn bury(&mut self, now: Micros) -> bool {
-        let claimed = self.claimed.as_ref().expect("settled after the claim");
-        let enough = claimed
-            .open
-            .iter()
-            .enumerate()
-            .all(|(i, segment)| segment.quorum().is_ok_and(|quorum| self.fenced_of(i) >= quorum.read()));
-        if enough && let Some((segment, seq)) = self.still_growing() {
+        if !self.is_fenced() {
+            return false;
+        }
+        if let Some((segment, seq)) = self.still_growing() {
             self.ask_freezes(now, segment, seq);
             return false;
         }
-        if !enough || self.register.is_busy() {
+        if self.register.is_busy() {
             return false;
         }
+        let claimed = self.claimed.as_ref().expect("settled after the claim");
         let (version, mut record) = (claimed.version.clone(), claimed.record.clone());
         record.deleted = true;
         self.enter(now, Phase::Registering);
         self.swap(Some(version), record);
         true
+    }
+
+    /// Whether a read quorum of every unsealed segment is fenced.
+    fn is_fenced(&self) -> bool {
+        let claimed = self.claimed.as_ref().expect("settled after the claim");
+        let fenced = |(i, segment): (usize, &crate::record::Segment)| {
+            segment.quorum().is_ok_and(|quorum| self.fenced_of(i) >= quorum.read())
+        };
+        claimed.open.iter().enumerate().all(fenced)
     }
 
     /// A segment of which no read quorum has yet said that the first seq which nobody holds stays so. A fenced node takes no more
@@ -243,8 +250,10 @@ impl Recovery {
             return None;
         }
         let fences = self.witnesses.iter().filter(|w| !w.fenced && w.fence.is_none()).map(|w| w.retry_at);
+        let deletes = self.config.purpose == Purpose::Delete;
         let waiting = match self.walk() {
-            _ if self.config.purpose == Purpose::Delete => self.still_growing(),
+            // Nothing is asked before the fence stands: a wake for it would come again and again.
+            _ if deletes => self.still_growing().filter(|_| self.is_fenced()),
             Walked::NeedsAnswers { segment, seq } | Walked::NeedsFloor { segment, seq } => Some((segment, seq)),
             _ => None,
         };

@@ -75,6 +75,18 @@ fn a_deletion_fences_first_and_ends_in_a_tombstone() {
     assert_eq!((&script.report().record, &script.report().segment), (&expected, &None));
 }
 
+/// A deletion that waits for its fence sleeps until it tries again (the script asserts it after every event).
+#[test]
+fn a_deletion_that_misses_a_fence_sleeps() {
+    let mut script = Script::claimed_for(open_from_10(3, 2), Purpose::Delete);
+    script.answer(&Shelves::new(), &[1]);
+    for _ in 0..3 {
+        script.until_retry();
+        script.answer(&Shelves::new(), &[1]);
+    }
+    assert!(script.find_swap().is_none(), "one replica of three is no read quorum");
+}
+
 /// Whoever's word is missed for a deletion is named.
 #[test]
 fn a_deletion_that_cannot_settle_its_end_says_whom_it_misses() {

@@ -162,6 +162,9 @@ impl Script {
     pub(crate) fn handle(&mut self, event: RecoveryEvent) {
         self.recovery.handle(self.now, event);
         self.drain();
+        // What is due was done: a driver that sleeps until then does sleep.
+        let due = self.recovery.poll_timeout();
+        assert!(due.is_none_or(|due| due > self.now), "due at {due:?} again, handled at {:?}", self.now);
     }
 
     fn drain(&mut self) {

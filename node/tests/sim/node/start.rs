@@ -7,12 +7,13 @@ use crate::disk::{Crash, Disk, FILE_BYTES};
 use quarry_node::shard::{Shard, ShardConfig};
 use quarry_node::store::replay::{Replay, ReplayConfig, ReplayEffect, ReplayEvent};
 use quarry_node::store::superblock::{ReadSuperblock, Superblock};
-use quarry_node::store::{Place, Replayed, StoreConfig};
+use quarry_node::store::{ChunkKey, Place, Replayed, StoreConfig};
 use quarry_protocol::action::Step;
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, DiskId};
 use quarry_protocol::limits::{CHUNK_HEADER_BYTES, SUPERBLOCK_BYTES};
 use quarry_protocol::message::ShardAddress;
+use quarry_protocol::snapshot::LossRecord;
 use std::collections::VecDeque;
 
 /// Port of a node's first shard.
@@ -173,18 +174,25 @@ fn check(core: &mut Core, host: &ShardHost, replayed: &Replayed) {
     core.oracle.replayed(host.identity, host.disk.damaged, replayed, |place| read(&host.disk, place));
 }
 
-/// D6: what is lost stays lost until it is trimmed, or the log deleted.
+/// D6: what is lost stays lost until it is trimmed, its log deleted, or a good copy of it turns up.
 fn check_losses(host: &ShardHost, replayed: &Replayed) {
     for loss in &host.losses {
-        let record =
-            replayed.logs.iter().find(|restored| restored.record.log == loss.log).map(|restored| restored.record);
-        let floor =
-            record.map_or(ChunkSeq(0), |record| if record.deleted.0 > 0 { ChunkSeq(u64::MAX) } else { record.floor });
+        let log = replayed.logs.iter().find(|restored| restored.record.log == loss.log);
+        let deleted = log.is_some_and(|restored| restored.record.deleted.0 > 0);
+        let floor = log.map_or(ChunkSeq(0), |restored| restored.record.floor);
         for seq in (loss.from.max(floor).0..loss.to.0).map(ChunkSeq) {
-            let known = replayed.losses.iter().any(|known| {
-                (known.log, known.segment) == (loss.log, loss.segment) && (known.from..known.to).contains(&seq)
-            });
-            assert!(known, "D6: the loss of {}/{seq} of log {} is forgotten", loss.segment, loss.log);
+            let same = |known: &LossRecord| (known.log, known.segment) == (loss.log, loss.segment);
+            let known = replayed.losses.iter().any(|known| same(known) && (known.from..known.to).contains(&seq));
+            let key = ChunkKey { log: loss.log, segment: loss.segment, seq };
+            let found = deleted || known || replayed.index.get(&key).is_some_and(|place| is_good(&host.disk, place));
+            assert!(found, "D6: the loss of {}/{seq} of log {} is forgotten", loss.segment, loss.log);
         }
     }
+}
+
+fn is_good(disk: &Disk, place: Place) -> bool {
+    let mut stored = vec![0; CHUNK_HEADER_BYTES + place.length as usize];
+    let read = disk.read(place.file, u64::from(place.position), &mut stored).is_ok();
+    let header = ChunkHeader::decode(&stored);
+    read && header.is_ok_and(|header| header.verify_payload(&stored[CHUNK_HEADER_BYTES..]).is_ok())
 }

@@ -19,7 +19,7 @@ const OPEN_US: u64 = 30_000_000;
 /// Chunks that are appended to each log at the end.
 const APPENDS: u64 = 12;
 /// How many events a phase of the end may take, at most: more means that something runs in circles.
-const EVENTS_MAX: u64 = 2_000_000;
+const EVENTS_MAX: u64 = 500_000;
 
 impl World {
     pub(super) fn heal_and_finish(&mut self) {
@@ -70,7 +70,8 @@ impl World {
             let Some(event) = self.core.next(until) else { return done(self) };
             self.deliver(event);
         }
-        panic!("{EVENTS_MAX} events without an end: something runs in circles");
+        let event = self.core.next(until);
+        panic!("{EVENTS_MAX} events without an end, now {event:?}: something runs in circles: {:#?}", self.clients);
     }
 
     /// Everything that was under way ends, well or not; and every node is up again.
