@@ -9,6 +9,8 @@ pub enum NotedBy {
     Machine,
     /// Whoever drives the machines: nobody inside one can see it.
     Driver,
+    /// Nobody: the specification splits what code does in one step, or lets the world do it.
+    Nobody,
     /// Nobody yet: the specification covers what is not built.
     NotBuilt,
 }
@@ -28,6 +30,10 @@ const fn machine(name: &'static str) -> ActionName {
 
 const fn driver(name: &'static str) -> ActionName {
     ActionName { name, noted_by: NotedBy::Driver }
+}
+
+const fn unlogged(name: &'static str) -> ActionName {
+    ActionName { name, noted_by: NotedBy::Nobody }
 }
 
 const fn not_built(name: &'static str) -> ActionName {
@@ -61,17 +67,40 @@ pub const ACTION_NAMES: &[ActionName] = &[
     driver("Crash"),
     driver("Retire"),
     driver("Wipe"),
+    // Steps of the specification that leave no line: the register's own, and what a client only makes of what it heard.
+    unlogged("ReadAgain"),
+    unlogged("Reread"),
+    unlogged("TakeBack"),
+    unlogged("ReadRecord"),
+    unlogged("Ask"),
+    unlogged("Apply"),
+    unlogged("Doubt"),
+    unlogged("Redo"),
+    unlogged("Sync"),
+    unlogged("PowerCut"),
+    unlogged("Create"),
+    unlogged("Part"),
+    unlogged("Return"),
+    // Buckets: the machine is there, no client drives it yet.
+    not_built("Mark"),
+    not_built("Slot"),
+    not_built("Probe"),
+    // Rotation and replacement.
     not_built("Plan"),
     not_built("Cross"),
     not_built("SealBehind"),
     not_built("Replace"),
+    not_built("ChangeSet"),
+    // Repair, and copies that nobody needs.
     not_built("CopySealed"),
     not_built("SwapHolders"),
     not_built("Leave"),
     not_built("Free"),
-    not_built("Mark"),
-    not_built("Slot"),
-    not_built("Probe"),
+    not_built("Look"),
+    not_built("LookAgain"),
+    not_built("Stay"),
+    not_built("DeclareLost"),
+    not_built("ForgetLost"),
 ];
 
 impl Step {

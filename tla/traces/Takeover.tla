@@ -1,0 +1,72 @@
+--------------------------------- MODULE Takeover ----------------------------------
+(***************************************************************************)
+(* A takeover, by hand: seq 0 is acknowledged, seq 1 reached one replica   *)
+(* only when the second client took the log over; it is kept and copied.   *)
+(***************************************************************************)
+EXTENDS Integers, Sequences
+
+Window == 4
+
+Trace == <<
+  [a |-> "Claim", client |-> "w", epoch |-> 1],
+  [a |-> "Settle", epoch |-> 1, copy_from |-> 0, end |-> 0],
+  [a |-> "Open", client |-> "w", epoch |-> 1, segment |-> <<1, 0>>, base |-> 0, end |-> 0, ack_quorum |-> 2, replicas |-> <<"d1", "d2", "d3">>],
+  [a |-> "Put", epoch |-> 1, replica |-> "d1", segment |-> <<1, 0>>, seq |-> 0, watermark |-> 0, content |-> "c10", payload |-> "p0"],
+  [a |-> "Put", epoch |-> 1, replica |-> "d2", segment |-> <<1, 0>>, seq |-> 0, watermark |-> 0, content |-> "c10", payload |-> "p0"],
+  [a |-> "Put", epoch |-> 1, replica |-> "d3", segment |-> <<1, 0>>, seq |-> 0, watermark |-> 0, content |-> "c10", payload |-> "p0"],
+  [a |-> "RaiseFence", replica |-> "d1", epoch |-> 1],
+  [a |-> "Accept", replica |-> "d1", segment |-> <<1, 0>>, seq |-> 0, watermark |-> 0, content |-> "c10"],
+  [a |-> "Store", replica |-> "d1", segment |-> <<1, 0>>, seq |-> 0],
+  [a |-> "RaiseFence", replica |-> "d2", epoch |-> 1],
+  [a |-> "Accept", replica |-> "d2", segment |-> <<1, 0>>, seq |-> 0, watermark |-> 0, content |-> "c10"],
+  [a |-> "Store", replica |-> "d2", segment |-> <<1, 0>>, seq |-> 0],
+  [a |-> "Commit", segment |-> <<1, 0>>, seq |-> 0],
+  [a |-> "Put", epoch |-> 1, replica |-> "d1", segment |-> <<1, 0>>, seq |-> 1, watermark |-> 1, content |-> "c11", payload |-> "p1"],
+  [a |-> "Put", epoch |-> 1, replica |-> "d2", segment |-> <<1, 0>>, seq |-> 1, watermark |-> 1, content |-> "c11", payload |-> "p1"],
+  [a |-> "Put", epoch |-> 1, replica |-> "d3", segment |-> <<1, 0>>, seq |-> 1, watermark |-> 1, content |-> "c11", payload |-> "p1"],
+  [a |-> "RaiseFence", replica |-> "d3", epoch |-> 1],
+  [a |-> "Accept", replica |-> "d3", segment |-> <<1, 0>>, seq |-> 1, watermark |-> 1, content |-> "c11"],
+  [a |-> "Accept", replica |-> "d1", segment |-> <<1, 0>>, seq |-> 1, watermark |-> 1, content |-> "c11"],
+  [a |-> "Crash", replica |-> "d1"],
+  [a |-> "Restart", replica |-> "d1", fence |-> 1, floor |-> 0, held |-> <<[segment |-> <<1, 0>>, from |-> 0, to |-> 1]>>],
+  [a |-> "Claim", client |-> "v", epoch |-> 2],
+  [a |-> "RaiseFence", replica |-> "d3", epoch |-> 2],
+  [a |-> "Store", replica |-> "d3", segment |-> <<1, 0>>, seq |-> 1],
+  [a |-> "AnswerFence", epoch |-> 2, replica |-> "d3", segment |-> <<1, 0>>, watermark |-> 1, newest |-> 1],
+  [a |-> "RaiseFence", replica |-> "d1", epoch |-> 2],
+  [a |-> "AnswerFence", epoch |-> 2, replica |-> "d1", segment |-> <<1, 0>>, watermark |-> 0, newest |-> 0],
+  [a |-> "HearFence", epoch |-> 2, replica |-> "d3", segment |-> <<1, 0>>, watermark |-> 1, newest |-> 1],
+  [a |-> "HearFence", epoch |-> 2, replica |-> "d1", segment |-> <<1, 0>>, watermark |-> 0, newest |-> 0],
+  [a |-> "AnswerFreeze", epoch |-> 2, replica |-> "d3", segment |-> <<1, 0>>, from |-> 1, to |-> 2, answer |-> "have"],
+  [a |-> "HearFreeze", epoch |-> 2, replica |-> "d3", segment |-> <<1, 0>>, from |-> 1, to |-> 2, answer |-> "have"],
+  [a |-> "AnswerFreeze", epoch |-> 2, replica |-> "d3", segment |-> <<1, 0>>, from |-> 2, to |-> 3, answer |-> "never"],
+  [a |-> "HearFreeze", epoch |-> 2, replica |-> "d3", segment |-> <<1, 0>>, from |-> 2, to |-> 3, answer |-> "never"],
+  [a |-> "AnswerFreeze", epoch |-> 2, replica |-> "d1", segment |-> <<1, 0>>, from |-> 1, to |-> 3, answer |-> "never"],
+  [a |-> "HearFreeze", epoch |-> 2, replica |-> "d1", segment |-> <<1, 0>>, from |-> 1, to |-> 3, answer |-> "never"],
+  [a |-> "Settle", epoch |-> 2, copy_from |-> 1, end |-> 2],
+  [a |-> "Copy", epoch |-> 2, replica |-> "d1", segment |-> <<2, 0>>, seq |-> 1, content |-> "c21", payload |-> "p1"],
+  [a |-> "Copy", epoch |-> 2, replica |-> "d2", segment |-> <<2, 0>>, seq |-> 1, content |-> "c21", payload |-> "p1"],
+  [a |-> "Copy", epoch |-> 2, replica |-> "d3", segment |-> <<2, 0>>, seq |-> 1, content |-> "c21", payload |-> "p1"],
+  [a |-> "Accept", replica |-> "d1", segment |-> <<2, 0>>, seq |-> 1, watermark |-> 1, content |-> "c21"],
+  [a |-> "Store", replica |-> "d1", segment |-> <<2, 0>>, seq |-> 1],
+  [a |-> "RaiseFence", replica |-> "d2", epoch |-> 2],
+  [a |-> "Accept", replica |-> "d2", segment |-> <<2, 0>>, seq |-> 1, watermark |-> 1, content |-> "c21"],
+  [a |-> "Store", replica |-> "d2", segment |-> <<2, 0>>, seq |-> 1],
+  [a |-> "Open", client |-> "v", epoch |-> 2, segment |-> <<2, 0>>, base |-> 1, end |-> 2, ack_quorum |-> 2, replicas |-> <<"d1", "d2", "d3">>],
+  [a |-> "Put", epoch |-> 2, replica |-> "d1", segment |-> <<2, 0>>, seq |-> 2, watermark |-> 2, content |-> "c22", payload |-> "p2"],
+  [a |-> "Put", epoch |-> 2, replica |-> "d2", segment |-> <<2, 0>>, seq |-> 2, watermark |-> 2, content |-> "c22", payload |-> "p2"],
+  [a |-> "Put", epoch |-> 2, replica |-> "d3", segment |-> <<2, 0>>, seq |-> 2, watermark |-> 2, content |-> "c22", payload |-> "p2"],
+  [a |-> "Accept", replica |-> "d1", segment |-> <<2, 0>>, seq |-> 2, watermark |-> 2, content |-> "c22"],
+  [a |-> "Store", replica |-> "d1", segment |-> <<2, 0>>, seq |-> 2],
+  [a |-> "Accept", replica |-> "d2", segment |-> <<2, 0>>, seq |-> 2, watermark |-> 2, content |-> "c22"],
+  [a |-> "Store", replica |-> "d2", segment |-> <<2, 0>>, seq |-> 2],
+  [a |-> "Commit", segment |-> <<2, 0>>, seq |-> 2],
+  [a |-> "Put", epoch |-> 2, replica |-> "d1", segment |-> <<2, 0>>, seq |-> 3, watermark |-> 3, content |-> "c23", payload |-> "p3"],
+  [a |-> "Put", epoch |-> 1, replica |-> "d2", segment |-> <<1, 0>>, seq |-> 1, watermark |-> 1, content |-> "c11", payload |-> "p1"],
+  [a |-> "Stop", segment |-> <<1, 0>>],
+  [a |-> "Read", segment |-> <<1, 0>>, seq |-> 0, content |-> "c10", payload |-> "p0"],
+  [a |-> "Read", segment |-> <<2, 0>>, seq |-> 1, content |-> "c21", payload |-> "p1"],
+  [a |-> "RaiseFloor", floor |-> 3],
+  [a |-> "Trim", replica |-> "d1", floor |-> 3]
+>>
+=============================================================================
