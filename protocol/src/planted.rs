@@ -103,7 +103,6 @@ mod bugs {
         EndOnOneNegative "P7" "One replica that never had a seq ends the log.",
         NoCopyForward "P7" "Chunks that are not proven on an ack quorum are sealed where they are.",
         CopyWithoutQuorum "P7" "The swap is asked for before the copies are on an ack quorum.",
-        HaveForEver "P7" "A recovery waits for ever for a chunk that only a dead replica said it has.",
         SwapByEpochAndOwner "P7" "A swap counts as done because epoch and owner are still the same.",
         FloorNotReread "P12" "A conflict takes the new version with the old record: a floor moves back.",
         UnknownCountsAsNever "P8" "Unknown ends a log.",

@@ -7,7 +7,6 @@ use crate::backoff::Backoff;
 use crate::chunk::ChunkHeader;
 use crate::ids::ChunkSeq;
 use crate::message::Answer;
-use crate::planted;
 use crate::time::Micros;
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -100,7 +99,7 @@ impl Recovery {
             let asked = core::mem::take(&mut want.asked);
             want.rounds += 1;
             want.retry_at = want.backoff.after(now);
-            if want.rounds.is_multiple_of(FETCH_ROUNDS_MAX) && !planted!(HaveForEver) {
+            if want.rounds.is_multiple_of(FETCH_ROUNDS_MAX) {
                 self.nobody_gives(now, wanted, &asked);
             }
             return;

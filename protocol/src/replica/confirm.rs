@@ -104,7 +104,9 @@ impl Replica {
     }
 
     fn durable_floor(&self, log: LogId) -> ChunkSeq {
-        self.logs.get(&log).map_or(ChunkSeq(0), |known| known.durable.floor)
+        self.logs.get(&log).map_or(ChunkSeq(0), |known| {
+            if planted!(TrimConfirmedEarly) { known.told.floor } else { known.durable.floor }
+        })
     }
 
     /// D6: what is lost is unknown from now on, and recorded so that it stays unknown.

@@ -177,8 +177,8 @@ impl Reading {
         for (header, payload) in chunks {
             reach.take(&header).unwrap_or_else(|why| panic!("P1, P15: a replica gives a reader what cannot be: {why}"));
             core.effect("read chunk", [u64::from(links.client), header.segment.epoch.0, header.seq.0, 0]);
-            let (segment, seq, content, payload_crc) = (header.segment, header.seq, header.digest, header.payload_crc);
-            core.trace.note(header.log, || Step::Read { segment, seq, content, payload: payload_crc });
+            let (segment, seq, content, crc) = (header.segment, header.seq, header.digest, header.payload_crc);
+            core.trace.note(header.log, || Step::Read { segment, seq, content, payload: crc });
             let record = core.register.record(&self.name);
             core.oracle.read(&header, &payload, record);
         }

@@ -41,7 +41,8 @@ impl Node {
                 host.check_name(named, &question);
                 host.check_durable(&question, &reply);
             }
-            note(core, named, &question, &reply);
+            let retired = host.names.retired.contains(&named);
+            note(core, (named, retired), &question, &reply);
         }
         self.send(core, conn, Frame::whole(bytes));
     }
@@ -89,11 +90,16 @@ impl ShardHost {
     }
 }
 
-fn note(core: &mut Core, disk: DiskId, question: &Question, reply: &Reply) {
+fn note(core: &mut Core, (disk, retired): (DiskId, bool), question: &Question, reply: &Reply) {
     let oracle = &mut core.oracle;
     match (question, reply) {
         (Question::Fence { log }, Reply::Fenced { fence, floor, segments }) => {
-            oracle.fenced(disk, *log, (*fence, *floor), segments);
+            // A retired identity may have forgotten a fence with whatever else it lost: it takes no puts, so it keeps it.
+            if retired {
+                oracle.inspected(disk, *log, *fence, segments);
+            } else {
+                oracle.fenced(disk, *log, (*fence, *floor), segments);
+            }
         }
         (Question::Freeze { log, segment }, Reply::Frozen { runs }) => oracle.frozen(disk, *log, *segment, runs),
         (Question::Inspect { log }, Reply::Inspected { fence, segments, .. }) => {
