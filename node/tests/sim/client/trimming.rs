@@ -14,6 +14,8 @@ const BELOW_LAST: u64 = 40;
 pub(crate) struct Trimming {
     machine: Trim,
     name: String,
+    /// The log of that name when it began.
+    log: LogId,
     pub(crate) over: Option<bool>,
 }
 
@@ -30,7 +32,7 @@ impl Trimming {
             (0..count).map(|_| ChunkSeq(core.numbers.between(floor, last.max(floor) + 2))).collect()
         };
         let config = TrimConfig { name: name.clone(), wanted, deadline_us: TRIM_DEADLINE_US_DEFAULT };
-        Self { machine: Trim::new(config, core.micros()), name, over: None }
+        Self { machine: Trim::new(config, core.micros()), name, log, over: None }
     }
 
     pub(super) fn due(&self) -> Option<u64> {
@@ -82,13 +84,15 @@ impl Trimming {
 
     /// P12: what was said to be trimmed is on record, and what was not may be tried again.
     fn finished(&mut self, core: &mut Core, links: &Links, outcomes: &[Result<ChunkSeq, TrimFailure>]) {
-        let floor = core.register.record(&self.name).map(|record| (record.log, record.floor));
+        let record = core.register.record(&self.name).filter(|record| record.log == self.log && !record.deleted);
+        let floor = record.map(|record| record.floor);
         for outcome in outcomes {
             match outcome {
                 Ok(raised) => {
                     core.oracle.counts.trims += 1;
                     core.effect("trimmed", [u64::from(links.client), raised.0, 0, 0]);
-                    if let Some((log, floor)) = floor {
+                    if let Some(floor) = floor {
+                        let log = self.log;
                         core.trace.note(log, || Step::RaiseFloor { floor: *raised });
                         core.oracle.trim_finished(log, *raised, floor);
                     }

@@ -41,8 +41,7 @@ impl Node {
                 host.check_name(named, &question);
                 host.check_durable(&question, &reply);
             }
-            let retired = host.names.retired.contains(&named);
-            note(core, (named, retired), &question, &reply);
+            note(core, (named, named != host.identity), &question, &reply);
         }
         self.send(core, conn, Frame::whole(bytes));
     }
@@ -94,18 +93,13 @@ fn note(core: &mut Core, (disk, retired): (DiskId, bool), question: &Question, r
     let oracle = &mut core.oracle;
     match (question, reply) {
         (Question::Fence { log }, Reply::Fenced { fence, floor, segments }) => {
-            // A retired identity may have forgotten a fence with whatever else it lost: it takes no puts, so it keeps it.
-            if retired {
-                oracle.inspected(disk, *log, *fence, segments);
-            } else {
-                oracle.fenced(disk, *log, (*fence, *floor), segments);
-            }
+            oracle.fenced((disk, retired), *log, (*fence, *floor), segments);
         }
         (Question::Freeze { log, segment }, Reply::Frozen { runs }) => oracle.frozen(disk, *log, *segment, runs),
         (Question::Inspect { log }, Reply::Inspected { fence, segments, .. }) => {
             oracle.inspected(disk, *log, *fence, segments);
         }
-        (Question::Trim { log }, Reply::Trimmed { floor }) => oracle.trimmed(disk, *log, *floor),
+        (Question::Trim { log }, Reply::Trimmed { floor }) => oracle.trimmed((disk, retired), *log, *floor),
         (Question::Delete { log }, Reply::Deleted) => oracle.deleted(disk, *log),
         (_, Reply::Refused(why)) => core.effect(name_of(why), [0; 4]),
         (question, reply) => panic!("{question:?} was answered with {reply:?}"),

@@ -28,18 +28,19 @@ impl Oracle {
         }
     }
 
-    /// A fence was answered: it is durable, and so is every put before it.
+    /// A fence was answered: it is durable, and so is every put before it. A disk that lost something may have lost a fence; it goes
+    /// by another identity then, and the fence of a retired one, which takes no puts, keeps nobody out.
     pub(crate) fn fenced(
         &mut self,
-        disk: DiskId,
+        (disk, retired): (DiskId, bool),
         log: LogId,
         (fence, floor): (Epoch, ChunkSeq),
         views: &[SegmentView],
     ) {
         let said = self.said(disk, log);
-        assert!(fence >= said.fence, "disk {disk} answers fence {fence} after {}", said.fence);
-        assert!(floor >= said.floor, "disk {disk} answers floor {floor} after {}", said.floor);
-        (said.fence, said.floor) = (fence, floor);
+        assert!(fence >= said.fence || retired, "disk {disk} answers fence {fence} after {}", said.fence);
+        assert!(floor >= said.floor || retired, "disk {disk} answers floor {floor} after {}", said.floor);
+        (said.fence, said.floor) = (fence.max(said.fence), floor.max(said.floor));
         for view in views {
             self.heard_runs(disk, log, view.segment, &view.runs, fence > view.segment.epoch);
             self.check_watermark(log, view);
@@ -93,10 +94,10 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn trimmed(&mut self, disk: DiskId, log: LogId, floor: ChunkSeq) {
+    pub(crate) fn trimmed(&mut self, (disk, retired): (DiskId, bool), log: LogId, floor: ChunkSeq) {
         let said = self.said(disk, log);
-        assert!(floor >= said.floor, "P12: disk {disk} answers floor {floor} after {}", said.floor);
-        said.floor = floor;
+        assert!(floor >= said.floor || retired, "P12: disk {disk} answers floor {floor} after {}", said.floor);
+        said.floor = floor.max(said.floor);
     }
 
     pub(crate) fn deleted(&mut self, disk: DiskId, log: LogId) {
