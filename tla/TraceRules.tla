@@ -196,6 +196,7 @@ OpenReason(S, l) ==
   ELSE IF l.ack_quorum \notin 1 .. Cardinality(Elements(l.replicas)) THEN "this ack quorum cannot be"
   ELSE IF \E s \in l.base .. l.end - 1 : Cardinality(StoredOn(S, <<l.segment, s>>, Elements(l.replicas))) < l.ack_quorum
        THEN "a copy is not on an ack quorum"
+  ELSE IF Field(l, "floor", 0) > Max(TailToTrim(S), l.end) THEN "the floor is above the committed tail"
   ELSE IF l.end < CommittedTail(S) THEN "the log would end below what was acknowledged"
   ELSE ""
 
@@ -207,7 +208,8 @@ Registered(S, l) ==
   IN [S EXCEPT !.chain = SealAndAppend(R.chain, l.base, S.floor, new), !.born = (l.segment :> born) @@ @,
                !.committed = (l.segment :> l.end) @@ @, !.appended = (l.segment :> l.end) @@ @]
 
-Learnt(S, l) == [S EXCEPT !.recoveries[l.epoch].phase = "opened"]
+\* Somebody may have raised the floor meanwhile who has not learnt of it: it stood in the record that this client read.
+Learnt(S, l) == [S EXCEPT !.floor = Max(@, Field(l, "floor", 0)), !.recoveries[l.epoch].phase = "opened"]
 
 \* Whoever claimed after an open that nobody learnt of, saw it.
 SeenByLater(S, e) ==

@@ -60,6 +60,7 @@ pub enum Step {
         segment: SegmentId,
         base: ChunkSeq,
         end: ChunkSeq,
+        floor: ChunkSeq,
         ack_quorum: usize,
         replicas: Vec<DiskId>,
     },

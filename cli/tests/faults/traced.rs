@@ -176,6 +176,7 @@ fn the_steps_of_real_processes_are_noted() {
 fn write(path: &Path, trace: &[(String, String)]) {
     let lines: Vec<_> = trace.iter().map(|(_, action)| format!("  {action}")).collect();
     let lines = lines.join(",\n");
-    let module = format!("---- MODULE TraceData ----\nWindow == {WINDOW}\nTrace == <<\n{lines}\n>>\n====\n");
+    let module =
+        format!("---- MODULE TraceData ----\nEXTENDS Integers\nWindow == {WINDOW}\nTrace == <<\n{lines}\n>>\n====\n");
     std::fs::write(path, module).expect("written");
 }

@@ -8,7 +8,6 @@
 
 use super::index::Place;
 use super::room::cost;
-use quarry_protocol::planted;
 use quarry_protocol::snapshot::FileRecord;
 use std::collections::BTreeMap;
 
@@ -264,9 +263,7 @@ impl Files {
     /// Makes this file ready if a confirmed snapshot omits it and no read pins it.
     pub(super) fn reuse(&mut self, number: u32, confirmed: u64) {
         let file = self.get(number);
-        if matches!(file.state, FileState::Freed { omitted_by: Some(batch) } if batch <= confirmed || planted!(ReusedBeforeOmitted))
-            && file.pins == 0
-        {
+        if matches!(file.state, FileState::Freed { omitted_by: Some(batch) } if batch <= confirmed) && file.pins == 0 {
             self.set_state(number, FileState::Ready);
         }
     }

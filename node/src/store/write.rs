@@ -66,7 +66,7 @@ impl Store {
 
     /// Whether puts may take room: the reserve is for control records and copying forward (D7).
     pub(super) fn puts_may_take_room(&self) -> bool {
-        self.files.free() as u64 >= FILES_IN_RESERVE || planted!(ReserveSpent)
+        self.files.free() as u64 >= FILES_IN_RESERVE
     }
 
     fn head_may_be_placed(&self) -> bool {

@@ -32,6 +32,8 @@ impl Trace {
         let lines: Vec<String> =
             self.actions.iter().filter(|action| action.log == log).map(|action| format!("  {action}")).collect();
         let lines = lines.join(",\n");
-        format!("---- MODULE TraceData ----\nWindow == {window_chunks}\nTrace == <<\n{lines}\n>>\n====\n")
+        format!(
+            "---- MODULE TraceData ----\nEXTENDS Integers\nWindow == {window_chunks}\nTrace == <<\n{lines}\n>>\n====\n"
+        )
     }
 }

@@ -113,12 +113,13 @@ fn fields(step: &Step, line: &mut Line) {
             .field("seq", seq.0)
             .content(*content)
             .text("payload", payload),
-        Step::Open { client, epoch, segment, base, end, ack_quorum, replicas } => line
+        Step::Open { client, epoch, segment, base, end, floor, ack_quorum, replicas } => line
             .text("client", client)
             .epoch(*epoch)
             .segment(*segment)
             .field("base", base.0)
             .field("end", end.0)
+            .field("floor", floor.0)
             .field("ack_quorum", ack_quorum)
             .field("replicas", Listed(replicas, |disk, f| write!(f, "\"{disk}\""))),
         Step::Abandon { client } => line.text("client", client),

@@ -92,13 +92,13 @@ impl Recovery {
     }
 
     fn note_end(&mut self, report: &RecoveryReport) {
-        let (client, end) = (self.config.owner, report.next_seq);
+        let (client, end, floor) = (self.config.owner, report.next_seq, report.record.floor);
         match &report.segment {
             None => self.note(|epoch| Step::Bury { client, epoch }),
             Some(Segment { id: segment, base, replicas, ack_quorum, .. }) => {
                 let (segment, base, ack_quorum) = (*segment, *base, usize::from(*ack_quorum));
                 let replicas = replicas.iter().map(|replica| replica.disk).collect();
-                self.note(|epoch| Step::Open { client, epoch, segment, base, end, ack_quorum, replicas });
+                self.note(|epoch| Step::Open { client, epoch, segment, base, end, floor, ack_quorum, replicas });
             }
         }
     }

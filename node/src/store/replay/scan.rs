@@ -6,7 +6,6 @@
 use quarry_protocol::batch::{BatchError, BatchHeader, BatchKind, Entry};
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::limits::{BLOCK_BYTES, CHUNK_HEADER_BYTES};
-use quarry_protocol::planted;
 use quarry_protocol::snapshot::{ChunkRecord, Record};
 
 const BLOCK: usize = BLOCK_BYTES as usize;
@@ -187,7 +186,7 @@ impl Scan {
     fn header(&mut self, bytes: &[u8]) -> Option<BatchHeader> {
         let header = BatchHeader::decode(bytes).ok()?;
         let wanted = match self.wanted {
-            Wanted::Incarnation(incarnation) => header.incarnation == incarnation || planted!(StaleFramesCount),
+            Wanted::Incarnation(incarnation) => header.incarnation == incarnation,
             Wanted::Above(incarnation) => header.incarnation > incarnation,
         };
         let here = header.disk == self.disk && header.file == self.file && header.position == self.at;
