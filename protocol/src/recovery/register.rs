@@ -164,6 +164,13 @@ impl Recovery {
                 }
             }
             (None, OpenMode::MustExist) => self.fail(RecoveryError::NotFound { name }),
+            // P1: its own creation took place unheard, and was deleted since: that id is used up.
+            (Some((_, record)), OpenMode::CreateIfMissing { log } | OpenMode::MustNotExist { log })
+                if record.deleted && record.log == log =>
+            {
+                let (mine, by, owner) = (Epoch(1), record.epoch, record.owner);
+                self.fail(RecoveryError::Superseded { name, mine, by, owner });
+            }
             (found, OpenMode::CreateIfMissing { log } | OpenMode::MustNotExist { log })
                 if found.as_ref().is_none_or(|(_, record)| record.deleted) =>
             {

@@ -1,7 +1,7 @@
 //! Logs that exist, do not, or were deleted; takeovers that end in a deletion.
 
 use crate::script::{MINE, Script, Shelves, config, id, open_from_10, replica, version, write};
-use quarry_protocol::ids::{ChunkSeq, Epoch, LogId};
+use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, OwnerId};
 use quarry_protocol::record::{LogRecord, Window};
 use quarry_protocol::recovery::{OpenMode, Purpose, RecoveryError, SwapOutcome};
 
@@ -33,6 +33,24 @@ fn a_missing_log_is_created_with_its_first_segment() {
         assert!(report.created && report.settled.is_empty());
         let segment = report.segment.as_ref().expect("opened to write");
         assert_eq!((segment.id, segment.base, report.next_seq), (id(1, 0), ChunkSeq(0), ChunkSeq(0)));
+    }
+}
+
+/// P1, pitfall 16: a creation that took place unheard, and was deleted before anybody looked, has used its id up.
+#[test]
+fn a_creation_that_was_deleted_unheard_does_not_use_its_id_again() {
+    for mode in [OpenMode::CreateIfMissing { log: NEW }, OpenMode::MustNotExist { log: NEW }] {
+        let mut script = Script::new(config(write(3, 2), mode));
+        script.read_brings(None);
+        let claim = script.swap();
+        script.swapped(claim.request, SwapOutcome::Ambiguous("timed out".to_owned()));
+        script.until_retry();
+        let by = LogRecord { epoch: Epoch(2), owner: OwnerId([9; 16]), deleted: true, ..claim.record.clone() };
+        script.record_is(2, by);
+        assert!(script.find_swap().is_none(), "a log id is used twice");
+        let RecoveryError::Superseded { by, .. } = script.error() else { panic!("{:?}", script.error()) };
+        assert_eq!(*by, Epoch(2));
+        assert!(script.error().may_retry(), "the next open has a fresh id");
     }
 }
 

@@ -182,7 +182,10 @@ impl Client {
     /// Hands on what the links report, and lets the role go on.
     fn drain(&mut self, core: &mut Core) {
         while let Some(outcome) = self.links.out.pop_front() {
-            let Some(outcome) = self.links.take_told(core, outcome) else { continue };
+            let Some(outcome) = self.links.take_told(core, outcome) else {
+                self.change(core);
+                continue;
+            };
             let links = &mut self.links;
             match &mut self.role {
                 Role::Opening(opening) => opening.take(core, links, outcome),
