@@ -3,7 +3,6 @@
 use super::{Answered, Ask, Links, Outcome};
 use crate::core::Core;
 use crate::register::{RegisterNews, Wanted};
-use quarry_protocol::action::Step;
 use quarry_protocol::ids::{ChunkSeq, LogId};
 use quarry_protocol::trim::{TRIM_DEADLINE_US_DEFAULT, Trim, TrimConfig, TrimEffect, TrimEvent, TrimFailure};
 
@@ -32,7 +31,11 @@ impl Trimming {
             (0..count).map(|_| ChunkSeq(core.numbers.between(floor, last.max(floor) + 2))).collect()
         };
         let config = TrimConfig { name: name.clone(), wanted, deadline_us: TRIM_DEADLINE_US_DEFAULT };
-        Self { machine: Trim::new(config, core.micros()), name, log, over: None }
+        let mut machine = Trim::new(config, core.micros());
+        if core.trace.wanted {
+            machine.record_actions();
+        }
+        Self { machine, name, log, over: None }
     }
 
     pub(super) fn due(&self) -> Option<u64> {
@@ -66,6 +69,7 @@ impl Trimming {
     }
 
     fn perform(&mut self, core: &mut Core, links: &mut Links) {
+        core.trace.take(|| self.machine.poll_action());
         while let Some(effect) = self.machine.poll_effect() {
             match effect {
                 TrimEffect::ReadRecord { request, name } => {
@@ -93,7 +97,6 @@ impl Trimming {
                     core.effect("trimmed", [u64::from(links.client), raised.0, 0, 0]);
                     if let Some(floor) = floor {
                         let log = self.log;
-                        core.trace.note(log, || Step::RaiseFloor { floor: *raised });
                         core.oracle.trim_finished(log, *raised, floor);
                     }
                 }
