@@ -5,7 +5,7 @@ use super::World;
 use crate::client::{Client, Role, Writing};
 use crate::core::{ClientId, Event};
 use crate::disk::Crash;
-use crate::node::State;
+use crate::node::{ShardHost, State};
 use quarry_node::store::StoreStatistics;
 
 /// How long, in virtual microseconds, whatever was under way may take to end: the longest deadline, what a stuck
@@ -121,11 +121,29 @@ impl World {
             self.run_until(FINISH_US, |world| world.is_over(trimmer));
         }
         self.end_all();
+        self.run_until(FINISH_US, |world| !world.is_filled(100));
+        self.replace_the_damaged();
         let resumed = self.run_until(FINISH_US, |world| !world.is_filled(100));
         if !resumed && !self.core.options.beyond {
             let (stores, register): (Vec<_>, _) = (self.stores().collect(), &self.core.register);
             panic!("liveness: a disk is full although every log was trimmed: {stores:#?}, {register:#?}");
         }
+    }
+
+    /// What is set aside because it is damaged may leave a disk without room: an operator replaces it.
+    fn replace_the_damaged(&mut self) {
+        for node in 0..self.nodes.len() {
+            let full = |host: &ShardHost| {
+                let store = host.shard.as_ref().map(|shard| shard.statistics().store);
+                store.is_some_and(|store| store.full && store.files_set_aside > 0)
+            };
+            if self.core.options.is_fallible(node) && self.nodes[node].shards.iter().any(full) {
+                self.core.faults.count("disk replaced for want of room");
+                self.nodes[node].wipe(&mut self.core);
+            }
+        }
+        let up = self.run_until(FINISH_US, |world| world.nodes.iter().all(|node| node.state == State::Up));
+        assert!(up, "liveness: a replaced disk does not start");
     }
 
     /// A takeover without a chunk; whether it worked.
