@@ -121,7 +121,8 @@ impl Options {
             open: numbers.pick(&[10, 40, 100]),
             read: numbers.pick(&[0, 10, 40]),
             trim: numbers.pick(&[0, 0, 10, 40]),
-            delete: numbers.pick(&[0, 0, 2, 10]),
+            // A node that misses a deletion keeps the log's chunks (P13, not built yet): large ones would fill it for good.
+            delete: numbers.pick(&[0, 0, 2, 10]) * u64::from(!large),
             rates: Rates::draw(numbers, fallible),
             operations: OperationFaults::draw(numbers, fallible),
             beyond,

@@ -164,9 +164,8 @@ impl Recovery {
                 }
             }
             (None, OpenMode::MustExist) => self.fail(RecoveryError::NotFound { name }),
-            // P1: its own creation took place unheard, and was deleted since: that id is used up.
-            (Some((_, record)), OpenMode::CreateIfMissing { log } | OpenMode::MustNotExist { log })
-                if record.deleted && record.log == log =>
+            (Some((version, record)), OpenMode::CreateIfMissing { .. } | OpenMode::MustNotExist { .. })
+                if record.deleted && self.may_have_created(&version) =>
             {
                 let (mine, by, owner) = (Epoch(1), record.epoch, record.owner);
                 self.fail(RecoveryError::Superseded { name, mine, by, owner });
@@ -189,6 +188,13 @@ impl Recovery {
             }
             (None, _) => unreachable!("a missing log is created or not found"),
         }
+    }
+
+    /// P1, pitfall 16: whether a claim of this recovery may have made the log before it came to the tombstone at `version`.
+    /// Somebody else deleted it then, and its id is used up. While the version is the one compared, it has not taken place.
+    fn may_have_created(&self, version: &Version) -> bool {
+        let compared = self.register.change.as_ref().and_then(|(expected, _)| expected.as_ref());
+        self.register.uncertain && compared != Some(version)
     }
 
     /// Claims the first epoch of a log that does not exist: its id is new, so nothing of a deleted one can come back.

@@ -36,22 +36,44 @@ fn a_missing_log_is_created_with_its_first_segment() {
     }
 }
 
-/// P1, pitfall 16: a creation that took place unheard, and was deleted before anybody looked, has used its id up.
+/// P1, pitfall 16: a creation that took place unheard, and was deleted before anybody looked, has used its id up; also if
+/// the name was used again since.
 #[test]
 fn a_creation_that_was_deleted_unheard_does_not_use_its_id_again() {
-    for mode in [OpenMode::CreateIfMissing { log: NEW }, OpenMode::MustNotExist { log: NEW }] {
+    let modes = [OpenMode::CreateIfMissing { log: NEW }, OpenMode::MustNotExist { log: NEW }];
+    for (mode, log) in modes.into_iter().flat_map(|mode| [(mode, NEW), (mode, LogId([78; 16]))]) {
         let mut script = Script::new(config(write(3, 2), mode));
         script.read_brings(None);
         let claim = script.swap();
         script.swapped(claim.request, SwapOutcome::Ambiguous("timed out".to_owned()));
         script.until_retry();
-        let by = LogRecord { epoch: Epoch(2), owner: OwnerId([9; 16]), deleted: true, ..claim.record.clone() };
-        script.record_is(2, by);
+        let owner = OwnerId([9; 16]);
+        script.record_is(2, LogRecord { log, epoch: Epoch(2), owner, deleted: true, ..claim.record.clone() });
         assert!(script.find_swap().is_none(), "a log id is used twice");
         let RecoveryError::Superseded { by, .. } = script.error() else { panic!("{:?}", script.error()) };
         assert_eq!(*by, Epoch(2));
         assert!(script.error().may_retry(), "the next open has a fresh id");
     }
+}
+
+/// As long as the tombstone that was compared is there, the creation did not take place.
+#[test]
+fn a_creation_over_a_tombstone_is_asked_for_again() {
+    let mut script = Script::new(config(write(3, 2), OpenMode::MustNotExist { log: NEW }));
+    script.record_is(5, deleted());
+    let claim = script.swap();
+    script.swapped(claim.request, SwapOutcome::Ambiguous("timed out".to_owned()));
+    script.until_retry();
+    script.record_is(5, deleted());
+    let again = script.swap();
+    assert_eq!((again.expected, again.record), (claim.expected, claim.record));
+    // It certainly did not take place: the id is as good as before.
+    let mut script = Script::new(config(write(3, 2), OpenMode::MustNotExist { log: NEW }));
+    script.record_is(5, deleted());
+    let claim = script.swap();
+    script.swapped(claim.request, SwapOutcome::Conflict);
+    script.record_is(6, deleted());
+    assert_eq!(script.swap().expected, Some(version(6)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::World;
 use crate::client::{Client, Role, Writing};
 use crate::core::{ClientId, Event};
 use crate::disk::Crash;
-use crate::node::State;
+use crate::node::{ShardHost, State};
 use quarry_node::store::StoreStatistics;
 
 /// How long, in virtual microseconds, whatever was under way may take to end: the longest deadline, what a stuck
@@ -121,11 +121,29 @@ impl World {
             self.run_until(FINISH_US, |world| world.is_over(trimmer));
         }
         self.end_all();
+        self.run_until(FINISH_US, |world| !world.is_filled(100));
+        self.replace_the_damaged();
         let resumed = self.run_until(FINISH_US, |world| !world.is_filled(100));
         if !resumed && !self.core.options.beyond {
             let (stores, register): (Vec<_>, _) = (self.stores().collect(), &self.core.register);
             panic!("liveness: a disk is full although every log was trimmed: {stores:#?}, {register:#?}");
         }
+    }
+
+    /// What is set aside because it is damaged may leave a disk without room: an operator replaces it.
+    fn replace_the_damaged(&mut self) {
+        for node in 0..self.nodes.len() {
+            let full = |host: &ShardHost| {
+                let store = host.shard.as_ref().map(|shard| shard.statistics().store);
+                store.is_some_and(|store| store.full && store.files_set_aside > 0)
+            };
+            if self.core.options.is_fallible(node) && self.nodes[node].shards.iter().any(full) {
+                self.core.faults.count("disk replaced for want of room");
+                self.nodes[node].wipe(&mut self.core);
+            }
+        }
+        let up = self.run_until(FINISH_US, |world| world.nodes.iter().all(|node| node.state == State::Up));
+        assert!(up, "liveness: a replaced disk does not start");
     }
 
     /// A takeover without a chunk; whether it worked.
@@ -143,26 +161,17 @@ impl World {
 
     /// A log can be opened, written, read and trimmed.
     fn finish_log(&mut self, log: usize) {
-        let client = self.open(log, APPENDS, OPEN_US);
-        let opened = self.run_until(FINISH_US, |world| {
-            world.writing(client).is_some_and(Writing::is_settled) || world.is_over(client)
-        });
-        let beyond = self.core.options.beyond;
-        let committed = self.writing(client).map(|writing| writing.committed);
-        if beyond && committed != Some(APPENDS) {
-            assert!(
-                opened || self.is_over(client),
-                "liveness: an open neither works nor fails: {:#?}",
-                self.clients[&client]
-            );
+        let mut committed = self.write_some(log);
+        if committed != Some(APPENDS) && self.stores().any(|store| store.full) {
+            // Damage that was only found now leaves less room.
+            self.make_room();
+            committed = self.write_some(log);
+        }
+        if committed != Some(APPENDS) {
+            assert!(self.core.options.beyond, "liveness: log {log} is not written: {committed:?}, {:#?}", self.clients);
             self.core.faults.count("log out of reach, and said so");
             return self.end_all();
         }
-        assert!(
-            committed == Some(APPENDS),
-            "liveness: log {log} was not opened and written: {:#?}",
-            self.clients[&client]
-        );
         self.read_all(log, "before a trim");
         let trimmer = self.trim(log, false);
         let trimmed = self.run_until(FINISH_US, |world| world.is_over(trimmer));
@@ -170,6 +179,15 @@ impl World {
         assert!(trimmed && (done || beyond), "liveness: log {log} was not trimmed: {:#?}", self.clients[&trimmer]);
         self.read_all(log, "after a trim");
         self.end_all();
+    }
+
+    /// Opens a log and appends to it; how many chunks were committed, if it was opened.
+    fn write_some(&mut self, log: usize) -> Option<u64> {
+        let client = self.open(log, APPENDS, OPEN_US);
+        let settled = |world: &Self| world.writing(client).is_some_and(Writing::is_settled) || world.is_over(client);
+        let ended = self.run_until(FINISH_US, settled);
+        assert!(ended, "liveness: an open neither works nor fails: {:#?}", self.clients[&client]);
+        self.writing(client).map(|writing| writing.committed)
     }
 
     /// Reads a log from its floor to its end: it holds all that was acknowledged.
