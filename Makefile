@@ -51,7 +51,12 @@ tla:
 	RECORD=1 tla/run long
 
 traces:
-	tla/run trace $(TRACES)/processes.tla $(TRACES)/simulated.tla
+	mkdir -p $(TRACES)
+	for seed in 3 8 21 34; do \
+		$(CARGO) test --quiet --locked --package quarry-node --test sim -- --seed $$seed --steps 600 \
+			--trace $(CURDIR)/$(TRACES)/simulated-$$seed.tla --log 0 || exit 1; \
+	done
+	tla/run trace $(TRACES)/processes.tla $(TRACES)/simulated-*.tla
 	tla/run reject $(TRACES)/corrupted.tla
 
 demo:
