@@ -1,6 +1,7 @@
 //! The command line: this simulator's own words, and those that `cargo test` hands to every test.
 
 /// What to do.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arguments {
     /// One seed, with all there is to say of it.
@@ -70,7 +71,7 @@ impl Arguments {
                 "--ignored" => parsed.filtered = true,
                 // Words of libtest that take a value, and those that take none.
                 "--test-threads" | "--skip" | "--format" | "--color" | "--logfile" | "-Z" | "--shuffle-seed" => {
-                    drop(value()?)
+                    drop(value()?);
                 }
                 flag if flag.starts_with('-') => {}
                 filter => filters.push(filter.to_owned()),

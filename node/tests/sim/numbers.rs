@@ -1,6 +1,6 @@
 //! Numbers from a seed: the only source of chance in a run.
 
-/// SplitMix64: every state gives a good number, and a copy of it is a run that can be repeated.
+/// `SplitMix64`: every state gives a good number, and a copy of it is a run that can be repeated.
 #[derive(Clone, Debug)]
 pub(crate) struct Numbers(u64);
 

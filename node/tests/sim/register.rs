@@ -112,7 +112,7 @@ impl Core {
                 RegisterNews::Read { request, result: Ok(self.register.read(&name)) }
             }
             Wanted::Swap { expected, record } => {
-                let outcome = self.swap(client, expected.as_ref(), *record);
+                let outcome = self.swap(client, expected.as_ref(), &record);
                 RegisterNews::Swapped { request, outcome }
             }
         };
@@ -122,7 +122,7 @@ impl Core {
         }
     }
 
-    fn swap(&mut self, client: ClientId, expected: Option<&Version>, record: LogRecord) -> SwapOutcome {
+    fn swap(&mut self, client: ClientId, expected: Option<&Version>, record: &LogRecord) -> SwapOutcome {
         let current = self.register.records.get(&record.name).map(|(version, _)| version_of(*version));
         let fits = current.as_ref() == expected;
         self.step("register swap", [u64::from(client), u64::from(fits), record.epoch.0, record.segments.len() as u64]);

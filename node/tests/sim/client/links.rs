@@ -13,6 +13,7 @@ use quarry_protocol::ids::DiskId;
 use quarry_protocol::message::{Reply, Request};
 use quarry_protocol::record::ReplicaRef;
 use quarry_protocol::telling::Telling;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The bounds of `client/src/link/tcp/bounds.rs`.
@@ -27,7 +28,7 @@ const BACKOFF_US_MAX: u64 = 1_000_000;
 #[derive(Debug)]
 pub(crate) struct Links {
     pub(crate) client: ClientId,
-    links: BTreeMap<DiskId, Link>,
+    of_disks: BTreeMap<DiskId, Link>,
     by_conn: BTreeMap<ConnId, DiskId>,
     next_request: u64,
     /// Everybody is being told something, beside whatever else goes on.
@@ -45,7 +46,7 @@ impl Links {
     pub(super) fn new(client: ClientId) -> Self {
         Self {
             client,
-            links: BTreeMap::new(),
+            of_disks: BTreeMap::new(),
             by_conn: BTreeMap::new(),
             next_request: 1,
             telling: None,
@@ -54,15 +55,15 @@ impl Links {
     }
 
     fn link(&mut self, core: &mut Core, to: &ReplicaRef) -> &mut Link {
-        if !self.links.contains_key(&to.disk) {
-            self.links.insert(to.disk, Link::new(to.disk, node_of(&to.address)));
+        if let Entry::Vacant(vacant) = self.of_disks.entry(to.disk) {
+            vacant.insert(Link::new(to.disk, node_of(&to.address)));
             self.connect(core, to.disk, 0);
         }
-        self.links.get_mut(&to.disk).expect("just made")
+        self.of_disks.get_mut(&to.disk).expect("just made")
     }
 
     fn connect(&mut self, core: &mut Core, disk: DiskId, shard: usize) {
-        let link = self.links.get_mut(&disk).expect("a link");
+        let link = self.of_disks.get_mut(&disk).expect("a link");
         let conn = core.connect(self.client, link.node, shard);
         (link.conn, link.shard, link.retry_at) = (Some(conn), shard, None);
         link.phase = Phase::Connecting { since: core.now };
@@ -88,7 +89,7 @@ impl Links {
 
     /// Puts a chunk; to a link that is down it is dropped.
     pub(super) fn put(&mut self, core: &mut Core, disk: DiskId, header: &ChunkHeader, payload: Bytes) {
-        let Some(link) = self.links.get_mut(&disk).filter(|link| link.phase == Phase::Up) else { return };
+        let Some(link) = self.of_disks.get_mut(&disk).filter(|link| link.phase == Phase::Up) else { return };
         let id = self.next_request;
         self.next_request += 1;
         link.begin(id, Pending::Put { segment: header.segment, seq: header.seq, at: core.now }, core.now);
@@ -101,7 +102,7 @@ impl Links {
         let now = core.now;
         let link = self.link(core, to);
         match link.phase {
-            Phase::Up => self.send(core, to.disk, request, ask),
+            Phase::Up => self.send(core, to.disk, &request, ask),
             Phase::Connecting { .. } => link.waiting.push((ask, request, now + CALL_US)),
             Phase::Down => {
                 // Somebody who calls shortens the pause.
@@ -111,13 +112,13 @@ impl Links {
         }
     }
 
-    fn send(&mut self, core: &mut Core, disk: DiskId, request: Request, ask: Ask) {
-        let link = self.links.get_mut(&disk).expect("a link");
+    fn send(&mut self, core: &mut Core, disk: DiskId, request: &Request, ask: Ask) {
+        let link = self.of_disks.get_mut(&disk).expect("a link");
         let id = self.next_request;
         self.next_request += 1;
-        link.begin(id, Pending::of(ask, &request, core.now + CALL_US), core.now);
+        link.begin(id, Pending::of(ask, request, core.now + CALL_US), core.now);
         let conn = link.conn.expect("it is up");
-        core.send_to_node(conn, Frame::request(id, disk, &request));
+        core.send_to_node(conn, Frame::request(id, disk, request));
     }
 
     /// A frame came in.
@@ -131,7 +132,7 @@ impl Links {
     /// Acts on one frame, as `client/src/link/tcp/connection.rs`, `take`. An error ends the connection.
     fn take(&mut self, core: &mut Core, disk: DiskId, frame: Frame) -> Result<(), String> {
         let header = FrameHeader::decode(&frame.head).map_err(|why| why.to_string())?;
-        let link = self.links.get_mut(&disk).expect("a link");
+        let link = self.of_disks.get_mut(&disk).expect("a link");
         link.last_heard = core.now;
         if matches!(link.phase, Phase::Connecting { .. }) {
             let Body::Control { bytes, from } = frame.body else { return Err("no answer to a hello".to_owned()) };
@@ -167,7 +168,7 @@ impl Links {
         let Reply::Hello(info) = reply else { return Err("it refused a hello".to_owned()) };
         let has = |index: &usize| info.shards[*index].disk == disk || info.shards[*index].retired.contains(&disk);
         let index = (0..info.shards.len()).find(has).ok_or("disk replaced")?;
-        let link = self.links.get_mut(&disk).expect("a link");
+        let link = self.of_disks.get_mut(&disk).expect("a link");
         if index != link.shard {
             let conn = link.conn.take().expect("it greeted");
             self.by_conn.remove(&conn);
@@ -180,13 +181,13 @@ impl Links {
             self.out.push_back(Outcome::Up { disk });
         }
         for (ask, request, _) in std::mem::take(&mut link.waiting) {
-            self.send(core, disk, request, ask);
+            self.send(core, disk, &request, ask);
         }
         Ok(())
     }
 
     fn replied(&mut self, disk: DiskId, id: u64, reply: Reply) -> Result<(), String> {
-        let link = self.links.get_mut(&disk).expect("a link");
+        let link = self.of_disks.get_mut(&disk).expect("a link");
         let outcome = match (link.pending.remove(&id), reply) {
             (None, _) => return Ok(()),
             (Some(Pending::Put { segment, seq, .. }), Reply::Refused(refusal)) => {
@@ -209,7 +210,7 @@ impl Links {
     }
 
     fn chunk(&mut self, disk: DiskId, id: u64, head: &[u8], payload: Bytes) {
-        let link = self.links.get_mut(&disk).expect("a link");
+        let link = self.of_disks.get_mut(&disk).expect("a link");
         let Some(Pending::Read { log, segment, next, chunks, corrupt, .. }) = link.pending.get_mut(&id) else { return };
         let header = ChunkHeader::decode(head).ok().filter(|header| header.verify_payload(&payload).is_ok());
         match header {
@@ -229,7 +230,7 @@ impl Links {
     }
 
     fn went_down(&mut self, core: &mut Core, disk: DiskId, why: &str) {
-        let link = self.links.get_mut(&disk).expect("a link");
+        let link = self.of_disks.get_mut(&disk).expect("a link");
         let Some(conn) = link.conn.take() else { return };
         core.close_at_client(conn);
         self.by_conn.remove(&conn);
@@ -249,10 +250,14 @@ impl Links {
     /// Time passed.
     pub(super) fn tick(&mut self, core: &mut Core) {
         let now = core.now;
-        let due: Vec<DiskId> =
-            self.links.values().filter(|link| link.due().is_some_and(|due| due <= now)).map(|link| link.disk).collect();
+        let due: Vec<DiskId> = self
+            .of_disks
+            .values()
+            .filter(|link| link.due().is_some_and(|due| due <= now))
+            .map(|link| link.disk)
+            .collect();
         for disk in due {
-            let link = self.links.get_mut(&disk).expect("a link");
+            let link = self.of_disks.get_mut(&disk).expect("a link");
             if link.retry_at.is_some_and(|at| at <= now) {
                 let shard = link.shard;
                 self.connect(core, disk, shard);
@@ -268,7 +273,7 @@ impl Links {
 
     pub(super) fn due(&self) -> Option<u64> {
         let telling = self.telling.as_ref().and_then(Telling::poll_timeout).map(|due| due.0);
-        self.links.values().filter_map(Link::due).chain(telling).min()
+        self.of_disks.values().filter_map(Link::due).chain(telling).min()
     }
 
     /// The client is gone.

@@ -107,7 +107,7 @@ impl Opening {
             let client = links.client;
             match effect {
                 RecoveryEffect::ReadRecord { request, name } => {
-                    core.call_register(client, request, Wanted::Read { name })
+                    core.call_register(client, request, Wanted::Read { name });
                 }
                 RecoveryEffect::Swap { request, expected, record } => {
                     core.call_register(client, request, Wanted::Swap { expected, record });

@@ -92,9 +92,10 @@ impl File {
         while done < into.len() {
             let (block, skip) = (at / BLOCK, at % BLOCK);
             let bytes = (BLOCK - skip).min(into.len() - done);
-            let source = match self.volatile.is_empty() {
-                true => self.blocks[block].as_ref(),
-                false => self.volatile.get(&block).or(self.blocks[block].as_ref()),
+            let source = if self.volatile.is_empty() {
+                self.blocks[block].as_ref()
+            } else {
+                self.volatile.get(&block).or(self.blocks[block].as_ref())
             };
             match source {
                 Some(source) => into[done..done + bytes].copy_from_slice(&source[skip..skip + bytes]),

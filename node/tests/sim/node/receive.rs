@@ -43,10 +43,7 @@ impl Node {
         if !self.is_open(core, conn) {
             return;
         }
-        let header = match FrameHeader::decode(&frame.head) {
-            Ok(header) => header,
-            Err(_) => return self.closed(core, conn),
-        };
+        let Ok(header) = FrameHeader::decode(&frame.head) else { return self.closed(core, conn) };
         match (header.kind, frame.body) {
             (FrameKind::Put, Body::Chunk { head, payload }) => self.receive_put(core, conn, &header, &head, payload),
             (FrameKind::Request, Body::Control { bytes, from }) => {
