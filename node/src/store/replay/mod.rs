@@ -458,8 +458,7 @@ impl Replay {
     }
 
     fn sync(&mut self, replayed: Replayed) {
-        let believed = replayed.files.iter().filter(|_| !planted!(ReplayUnsynced));
-        let waiting = believed.map(|record| record.number).collect();
+        let waiting = replayed.files.iter().filter(|_| !planted!(ReplayUnsynced)).map(|record| record.number).collect();
         self.phase = Phase::Sync { waiting, in_flight: BTreeSet::new(), replayed: Box::new(replayed) };
         self.end_when_synced();
     }
