@@ -41,7 +41,7 @@ sim:
 	$(SIM) --seeds $(SEEDS) --from $(FROM) --steps $(STEPS)
 
 certify:
-	$(SIM) --seeds $(SEEDS) --from $(FROM) --steps $(STEPS) --certify "$(RECEIPT)"
+	$(SIM) --seeds $(SEEDS) --from $(FROM) --steps $(STEPS) --certify "$(abspath $(RECEIPT))"
 
 planted:
 	$(PLANTED) --test sim -- --planted-all
