@@ -84,7 +84,7 @@ pub(super) struct Files {
     counts: [usize; STATES],
     live_bytes: u64,
     damaged: usize,
-    /// Whether some closed file's live bytes fell, or one was closed, since this was last asked.
+    /// Whether some closed file's live bytes fell, or one was closed or set aside, since this was last asked.
     changed: bool,
 }
 
@@ -283,6 +283,7 @@ impl Files {
         if file.state == FileState::Closed && !file.damaged {
             file.damaged = true;
             self.damaged += 1;
+            self.changed = true;
         }
     }
 

@@ -90,6 +90,41 @@ fn a_misdirected_chunk_is_reported_lost() {
     driver.finish();
 }
 
+/// What a start finds, on the same files.
+fn restart(driver: &Driver) -> Driver {
+    let mut next = Driver::with(5, driver.replay());
+    next.files.clone_from(&driver.files);
+    next
+}
+
+/// D7: a file whose only live chunk is lost cannot be emptied. The next emptiest one is, and service goes on.
+#[test]
+fn a_file_that_cannot_be_emptied_does_not_keep_the_others() {
+    let mut driver = Driver::started(5);
+    // Every start opens a fresh file, and none of them gets to copying.
+    for number in [7, 8, 9] {
+        driver.hold_reads = true;
+        driver.push_chunk(key(number, 0), 1000 * u32::from(number));
+        driver.run();
+        // A mark covers it.
+        driver.wait(10_000);
+        if number == 7 {
+            let place = driver.store.locate(&key(7, 0)).expect("just stored");
+            driver.files.get_mut(&place.file).expect("its file")[place.position as usize + CHUNK_HEADER_BYTES] ^= 1;
+        }
+        driver = restart(&driver);
+    }
+    driver.run();
+    driver.push_chunk(key(1, 0), 1000);
+    for _ in 0..100 {
+        driver.run();
+        driver.wait(100_000);
+    }
+    assert_eq!(driver.confirmed, driver.order, "a put waits for ever: {:?}", driver.store.statistics());
+    assert_eq!(driver.store.statistics().files_set_aside, 1);
+    driver.finish();
+}
+
 /// D6: a read error is tried once more, each chunk on its own, so that one bad sector costs one chunk.
 #[test]
 fn a_read_error_costs_the_chunk_it_hits() {
