@@ -21,8 +21,9 @@ const OF_REAL_FILES: [Bug; 9] = [
     Bug::StartedTwice,
 ];
 
-/// Within how many seeds each bug has to be found. It takes 350 at most, mostly fewer than ten.
-const SEEDS_ALLOWED: u64 = 700;
+/// Within how many seeds each bug has to be found. It takes a few hundred at most, mostly fewer than ten; the room
+/// is for whatever changes which seed draws what.
+const SEEDS_ALLOWED: u64 = 1500;
 
 /// Puts one bug in force for the whole process.
 pub(crate) fn plant_named(name: &str) {
