@@ -1,5 +1,6 @@
 //! What every part of the world shares: time, the queue of what will happen, chance, and the books.
 
+use crate::buckets::{ObjectCall, ObjectStore};
 use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::network::{Frame, Network};
@@ -84,6 +85,10 @@ pub(crate) enum Event {
         client: ClientId,
         news: Box<crate::client::News>,
     },
+    /// An operation on an object takes place.
+    Object {
+        call: Box<ObjectCall>,
+    },
     Register {
         call: Box<RegisterCall>,
     },
@@ -132,6 +137,7 @@ pub(crate) struct Core {
     pub(crate) oracle: Oracle,
     pub(crate) trace: Trace,
     pub(crate) directory: Directory,
+    pub(crate) buckets: Vec<ObjectStore>,
     /// Faults are over: everything has to finish now.
     pub(crate) healed: bool,
     /// Random bytes that payloads are cut from.
@@ -154,6 +160,7 @@ impl Core {
             oracle: Oracle::default(),
             trace: Trace::default(),
             directory: Directory::default(),
+            buckets: Vec::new(),
             healed: false,
             pool,
             queue: BinaryHeap::new(),

@@ -1,6 +1,7 @@
 //! Where a new segment goes: what a survey of the nodes finds, as `client/src/cluster`. What it says may be out of date by
 //! the time it is heard.
 
+use crate::buckets::bucket_at;
 use crate::client::News;
 use crate::core::{ClientId, Core, Event};
 use quarry_protocol::ids::LogId;
@@ -16,6 +17,8 @@ pub(crate) struct Placement {
     pub(crate) replicas: usize,
     pub(crate) replicas_min: usize,
     pub(crate) known: Vec<ReplicaRef>,
+    /// How likely it goes to buckets. The replicas of one segment are of one kind.
+    pub(crate) bucket_percent: u64,
 }
 
 /// Every node as it introduces itself, if it would answer a hello now.
@@ -30,6 +33,9 @@ impl Core {
     }
 
     fn choose(&mut self, wanted: &Placement) -> Result<Vec<ReplicaRef>, String> {
+        if self.numbers.percent(wanted.bucket_percent) {
+            return Ok(self.choose_buckets(wanted.replicas));
+        }
         let mut answers = Vec::new();
         let mut missing = 0;
         for index in 0..self.directory.0.len() {
@@ -46,7 +52,10 @@ impl Core {
         answers.sort_by_key(|(chance, _)| *chance);
         let mut chosen: BTreeMap<String, ReplicaRef> = BTreeMap::new();
         let mut order = Vec::new();
-        let silent = wanted.known.iter().filter(|known| answers.iter().all(|(_, live)| live.address != known.address));
+        let is_silent = |known: &&ReplicaRef| {
+            bucket_at(&known.address).is_none() && answers.iter().all(|(_, live)| live.address != known.address)
+        };
+        let silent = wanted.known.iter().filter(is_silent);
         for replica in answers.iter().map(|(_, replica)| replica).chain(silent) {
             if !chosen.contains_key(&replica.zone) {
                 order.push(replica.clone());

@@ -17,6 +17,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test, not a pure module")]
 
 mod arguments;
+mod buckets;
 mod client;
 mod core;
 mod directory;

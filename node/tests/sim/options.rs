@@ -1,6 +1,7 @@
 //! What a run consists of, drawn from its seed (swarm testing): each run has some faults and not others, so that rare
 //! combinations come up and common ones do not drown them.
 
+use crate::buckets::BUCKETS;
 use crate::numbers::Numbers;
 use quarry_protocol::record::Window;
 
@@ -18,6 +19,8 @@ pub(crate) struct LogOptions {
     pub(crate) pause_us: u64,
     pub(crate) straggler_chunks_max: u32,
     pub(crate) straggler_bytes_max: u64,
+    /// How likely a new segment goes to buckets instead of nodes.
+    pub(crate) bucket_percent: u64,
 }
 
 /// How often faults of one kind happen, in chaos ticks per mille; 0: not in this run.
@@ -38,6 +41,7 @@ pub(crate) struct Rates {
     pub(crate) wipe: u64,
     pub(crate) disk_full: u64,
     pub(crate) clean_stop: u64,
+    pub(crate) empty_bucket: u64,
     pub(crate) superblock_rot: u64,
     pub(crate) manifest_rot: u64,
 }
@@ -60,6 +64,16 @@ pub(crate) struct OperationFaults {
     pub(crate) read_error_once: u64,
     pub(crate) read_error_for_good: u64,
     pub(crate) prepare_error: u64,
+}
+
+/// What operations on objects take, and faults of single ones, per mille of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ObjectFaults {
+    pub(crate) typical_us: u64,
+    pub(crate) failed: u64,
+    pub(crate) lost: u64,
+    pub(crate) unheard: u64,
+    pub(crate) late: u64,
 }
 
 /// Everything that was drawn.
@@ -87,10 +101,13 @@ pub(crate) struct Options {
     pub(crate) delete: u64,
     pub(crate) rates: Rates,
     pub(crate) operations: OperationFaults,
+    pub(crate) objects: ObjectFaults,
     /// Whether faults go beyond what the cluster must survive: then it may stop, but not lie.
     pub(crate) beyond: bool,
     /// Which nodes may lose something, one bit each.
     pub(crate) fallible: u64,
+    /// Which buckets may be emptied, one bit each.
+    pub(crate) fallible_buckets: u64,
 }
 
 impl Options {
@@ -102,7 +119,12 @@ impl Options {
         let log_count = numbers.pick(&[1, 1, 1, 2, 2, 3]);
         let logs: Vec<_> = (0..log_count).map(|_| LogOptions::draw(numbers, zones.min(5), large)).collect();
         let beyond = numbers.percent(15);
-        let fallible = fallible(numbers, nodes, &logs, beyond);
+        let fallible = draw_fallible(numbers, nodes, &logs, beyond);
+        let mut logs = logs;
+        if numbers.percent(25) {
+            logs.iter_mut().for_each(|log| log.bucket_percent = numbers.pick(&[0, 40, 100, 100]));
+        }
+        let fallible_buckets = draw_fallible(numbers, BUCKETS, &logs, beyond);
         let shards = if numbers.percent(15) { 2 } else { 1 };
         Self {
             nodes,
@@ -125,8 +147,10 @@ impl Options {
             delete: numbers.pick(&[0, 0, 2, 10]) * u64::from(!large),
             rates: Rates::draw(numbers, fallible),
             operations: OperationFaults::draw(numbers, fallible),
+            objects: ObjectFaults::draw(numbers),
             beyond,
             fallible,
+            fallible_buckets,
         }
     }
 
@@ -144,13 +168,13 @@ impl Options {
 /// Three things no node may do in any run, because the design cannot tell them (its stated limits): lose a batch that no
 /// durable mark covers yet, lose every batch of its newest file, and answer from an old copy of its disk. A write that was
 /// silently lost counts as lost only once a later batch has marked it; a crash before that takes the fault back.
-fn fallible(numbers: &mut Numbers, nodes: usize, logs: &[LogOptions], beyond: bool) -> u64 {
+fn draw_fallible(numbers: &mut Numbers, count: usize, logs: &[LogOptions], beyond: bool) -> u64 {
     let ack = logs.iter().map(|log| log.ack_quorum).min().unwrap_or(1);
-    let most = if beyond { nodes } else { ack - 1 };
-    let count = if numbers.percent(35) { 0 } else { numbers.below(most as u64 + 1) as usize };
+    let most = if beyond { count } else { ack - 1 };
+    let wanted = if numbers.percent(35) { 0 } else { numbers.below(most as u64 + 1) as u32 };
     let mut chosen = 0;
-    while u64::count_ones(chosen) < count as u32 {
-        chosen |= 1 << numbers.below(nodes as u64);
+    while u64::count_ones(chosen) < wanted {
+        chosen |= 1 << numbers.below(count as u64);
     }
     chosen
 }
@@ -178,6 +202,7 @@ impl LogOptions {
             pause_us: numbers.pick(&[100, 1_000, 5_000, 30_000]),
             straggler_chunks_max: numbers.pick(&[4, 16, 64, 4096]),
             straggler_bytes_max: numbers.pick(&[2_000, 64 << 20]).max(payload_max),
+            bucket_percent: 0,
         }
     }
 }
@@ -204,6 +229,7 @@ impl Rates {
             register_outage: rare(n, 25, &[3, 10]),
             disk_full: rare(n, 15, &[10, 50]),
             clean_stop: rare(n, 25, &[2, 10]),
+            empty_bucket: rare(n, 30, &[2, 10]),
             superblock_rot: rare(n, 20, &[3]),
             manifest_rot: rare(n, 20, &[3]),
             ..Self::default()
@@ -213,6 +239,18 @@ impl Rates {
             rates.wipe = rare(n, 30, &[1, 5]);
         }
         rates
+    }
+}
+
+impl ObjectFaults {
+    fn draw(numbers: &mut Numbers) -> Self {
+        Self {
+            typical_us: numbers.pick(&[500, 5_000, 20_000]),
+            failed: rare(numbers, 40, &[20, 100]),
+            lost: rare(numbers, 40, &[10, 50]),
+            unheard: rare(numbers, 40, &[10, 100]),
+            late: rare(numbers, 40, &[10, 100]),
+        }
     }
 }
 

@@ -42,7 +42,19 @@ pub(crate) struct RegisterCall {
 #[derive(Debug)]
 pub(crate) enum RegisterNews {
     Read { request: RequestNo, result: Result<Option<(Version, LogRecord)>, RegisterFailure> },
-    Swapped { request: RequestNo, outcome: SwapOutcome },
+    /// With the record that is in the register now, if the swap is known to have put it there.
+    Swapped { request: RequestNo, outcome: SwapOutcome, record: Option<Box<LogRecord>> },
+}
+
+impl RegisterNews {
+    /// The record that this shows, if it shows one.
+    pub(crate) fn record(&self) -> Option<&LogRecord> {
+        match self {
+            Self::Read { result: Ok(Some((_, record))), .. } => Some(record),
+            Self::Read { .. } => None,
+            Self::Swapped { record, .. } => record.as_deref(),
+        }
+    }
 }
 
 fn version_of(version: u64) -> Version {
@@ -71,7 +83,7 @@ impl Core {
         }
         if self.happens(faults.register_failed, "register call failed") {
             let news = if is_swap {
-                RegisterNews::Swapped { request, outcome: SwapOutcome::Failed("no quorum there".into()) }
+                RegisterNews::Swapped { request, outcome: SwapOutcome::Failed("no quorum there".into()), record: None }
             } else {
                 RegisterNews::Read { request, result: Err(RegisterFailure::Unavailable("no quorum there".into())) }
             };
@@ -91,7 +103,7 @@ impl Core {
     fn no_word(&mut self, client: ClientId, request: RequestNo, is_swap: bool, after: u64) {
         let why = "no answer in time".to_owned();
         let news = if is_swap {
-            RegisterNews::Swapped { request, outcome: SwapOutcome::Ambiguous(why) }
+            RegisterNews::Swapped { request, outcome: SwapOutcome::Ambiguous(why), record: None }
         } else {
             RegisterNews::Read { request, result: Err(RegisterFailure::Unavailable(why)) }
         };
@@ -113,7 +125,8 @@ impl Core {
             }
             Wanted::Swap { expected, record } => {
                 let outcome = self.swap(client, expected.as_ref(), &record);
-                RegisterNews::Swapped { request, outcome }
+                let done = matches!(outcome, SwapOutcome::Done(_));
+                RegisterNews::Swapped { request, outcome, record: done.then_some(record) }
             }
         };
         if heard {

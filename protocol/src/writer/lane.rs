@@ -17,6 +17,8 @@ pub(super) struct Lane {
     up: bool,
     /// The next chunk to put on it.
     pub(super) next: ChunkSeq,
+    /// The highest seq it has stored on this connection. Buckets answer in any order.
+    newest: Option<ChunkSeq>,
     /// Set while it is left behind (P10): the first seq it may lack.
     left: Option<ChunkSeq>,
     /// Set after a refusal: when to put again.
@@ -29,7 +31,7 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(next: ChunkSeq) -> Self {
-        Self { up: false, next, left: None, paused_until: None, pause_us: PAUSE_US_MIN, trouble: None }
+        Self { up: false, next, newest: None, left: None, paused_until: None, pause_us: PAUSE_US_MIN, trouble: None }
     }
 
     /// Whether chunks may be put now.
@@ -58,6 +60,7 @@ impl Lane {
 
     pub(super) fn connected(&mut self) {
         self.up = true;
+        self.newest = None;
         self.paused_until = None;
         self.trouble = None;
     }
@@ -87,8 +90,10 @@ impl Lane {
         over
     }
 
-    /// It stored a chunk. True if it was left behind and has now stored all that it was sent: it keeps up again.
+    /// It stored a chunk. True if it was left behind and has stored the last one that it was sent: it keeps up again. Others may
+    /// still be on their way, since the answer to the last one may have come first, even before it was left behind.
     pub(super) fn stored(&mut self, seq: ChunkSeq) -> bool {
+        self.newest = self.newest.max(Some(seq));
         if self.paused_until.is_none() {
             self.pause_us = PAUSE_US_MIN;
             self.trouble = None;
@@ -98,7 +103,8 @@ impl Lane {
         {
             *lacks_from = seq.next();
         }
-        self.left.is_some() && self.up && self.paused_until.is_none() && seq.next() == self.next
+        let has_last = self.newest.is_some_and(|newest| newest.next() == self.next);
+        self.left.is_some() && self.up && self.paused_until.is_none() && has_last
     }
 
     pub(super) fn leave_behind(&mut self, lacks_from: ChunkSeq) {

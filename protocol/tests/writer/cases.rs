@@ -129,6 +129,30 @@ fn a_slow_replica_rejoins_when_it_has_caught_up_with_what_it_was_sent() {
     assert_eq!(model.links[2].on_its_way.len(), 1, "the chunk in flight");
 }
 
+/// P10: a bucket answers in any order. It may have stored the last chunk that it was sent, and be left behind for the first.
+#[test]
+fn a_replica_that_answers_in_another_order_rejoins() {
+    let mut model = up(3, 2);
+    (0..4).for_each(|_| _ = model.append(250));
+    (0..4).for_each(|_| model.deliver(2));
+    (0..3).for_each(|_| model.acknowledge(2, 1, false));
+    for _ in 0..4 {
+        (0..2).for_each(|replica| store(&mut model, replica, 1));
+    }
+    assert!(!model.links[2].left_behind, "1000 bytes are within the bound");
+    for _ in 0..3 {
+        model.append(250);
+        model.deliver(2);
+        model.acknowledge(2, 1, false);
+        (0..2).for_each(|replica| store(&mut model, replica, 1));
+    }
+    assert!(model.links[2].left_behind, "its first chunk is still on its way, 1750 bytes are kept for it");
+    model.acknowledge(2, 0, false);
+    assert!(!model.links[2].left_behind, "it has stored everything and is never told so again");
+    model.append(1);
+    assert_eq!(model.links[2].on_its_way.len(), 1, "it takes part again");
+}
+
 /// Two outages in turn: without rejoining, the second one would stop the writer.
 #[test]
 fn replicas_may_fail_in_turn() {

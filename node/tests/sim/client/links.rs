@@ -1,6 +1,7 @@
 //! A client's links to replicas, as `client/src/link/tcp`: one connection to each, puts whose outcomes come as events, calls
 //! that end in an answer or in a failure. A link is up only while the node at the address says that it has the disk.
 
+use super::bucket_links::BucketLinks;
 use super::link::{Link, Pending, Phase};
 use super::{Answered, Ask, Outcome};
 use crate::core::{ClientId, ConnId, Core};
@@ -31,6 +32,7 @@ pub(crate) struct Links {
     of_disks: BTreeMap<DiskId, Link>,
     by_conn: BTreeMap<ConnId, DiskId>,
     next_request: u64,
+    pub(super) buckets: BucketLinks,
     /// Everybody is being told something, beside whatever else goes on.
     pub(super) telling: Option<Telling>,
     /// What the client has not looked at yet.
@@ -49,6 +51,7 @@ impl Links {
             of_disks: BTreeMap::new(),
             by_conn: BTreeMap::new(),
             next_request: 1,
+            buckets: BucketLinks::default(),
             telling: None,
             out: VecDeque::new(),
         }
@@ -74,6 +77,9 @@ impl Links {
 
     /// Reports, from now on, whether this replica can be reached, and at once how things stand.
     pub(super) fn watch(&mut self, core: &mut Core, to: &ReplicaRef) {
+        if self.buckets.is_bucket(to) {
+            return self.out.push_back(Outcome::Up { disk: to.disk });
+        }
         let link = self.link(core, to);
         link.watched = true;
         let (disk, up) = (link.disk, link.phase == Phase::Up);
@@ -89,6 +95,9 @@ impl Links {
 
     /// Puts a chunk; to a link that is down it is dropped.
     pub(super) fn put(&mut self, core: &mut Core, disk: DiskId, header: &ChunkHeader, payload: Bytes) {
+        if self.buckets.is_behind(disk) {
+            return self.put_to_bucket(core, disk, *header, payload);
+        }
         let Some(link) = self.of_disks.get_mut(&disk).filter(|link| link.phase == Phase::Up) else { return };
         let id = self.next_request;
         self.next_request += 1;
@@ -99,6 +108,9 @@ impl Links {
 
     /// Asks anything but a put.
     pub(super) fn call(&mut self, core: &mut Core, to: &ReplicaRef, request: Request, ask: Ask) {
+        if self.buckets.is_bucket(to) {
+            return self.call_bucket(core, to.disk, request, ask);
+        }
         let now = core.now;
         let link = self.link(core, to);
         match link.phase {
@@ -249,6 +261,7 @@ impl Links {
 
     /// Time passed.
     pub(super) fn tick(&mut self, core: &mut Core) {
+        self.tick_buckets(core);
         let now = core.now;
         let due: Vec<DiskId> = self
             .of_disks
@@ -273,7 +286,7 @@ impl Links {
 
     pub(super) fn due(&self) -> Option<u64> {
         let telling = self.telling.as_ref().and_then(Telling::poll_timeout).map(|due| due.0);
-        self.of_disks.values().filter_map(Link::due).chain(telling).min()
+        self.of_disks.values().filter_map(Link::due).chain(telling).chain(self.buckets.due()).min()
     }
 
     /// The client is gone.

@@ -3,6 +3,7 @@
 //! A client is a process that does one thing: it opens a log and writes, or reads, or trims, or deletes. It may be paused at
 //! any time, and everything that happens to it meanwhile waits; and it may be killed.
 
+mod bucket_links;
 mod link;
 mod links;
 mod opening;
@@ -17,6 +18,7 @@ pub(crate) use reading::Reading;
 pub(crate) use trimming::Trimming;
 pub(crate) use writing::Writing;
 
+use crate::buckets::Asker;
 use crate::core::{ClientId, ConnId, Core, Event};
 use crate::network::Frame;
 use crate::register::RegisterNews;
@@ -67,6 +69,7 @@ pub(crate) enum Outcome {
 pub(crate) enum News {
     Register(RegisterNews),
     Placed { request: RequestNo, result: Result<Vec<ReplicaRef>, String> },
+    Object { asker: Asker, outcome: quarry_protocol::bucket::Outcome },
 }
 
 /// Something that happens to a client.
@@ -171,7 +174,11 @@ impl Client {
 
     fn hear(&mut self, core: &mut Core, news: News) {
         let links = &mut self.links;
+        if let News::Register(news) = &news {
+            news.record().into_iter().for_each(|record| links.know(record));
+        }
         match (&mut self.role, news) {
+            (_, News::Object { asker, outcome }) => links.performed(core, asker, outcome),
             (Role::Opening(opening), news) => opening.hear(core, links, news),
             (Role::Reading(reading), News::Register(news)) => reading.hear(core, links, news),
             (Role::Trimming(trimming), News::Register(news)) => trimming.hear(core, links, news),

@@ -23,6 +23,7 @@ pub(crate) struct Opening {
     telling: bool,
     /// How many chunks to write afterwards.
     pub(super) appends: u64,
+    bucket_percent: u64,
 }
 
 impl Opening {
@@ -43,7 +44,7 @@ impl Opening {
         if core.trace.wanted {
             recovery.record_actions();
         }
-        Self { recovery, attached: None, outcome: None, telling: false, appends: appends.unwrap_or(0) }
+        Self { recovery, attached: None, outcome: None, telling: false, appends: appends.unwrap_or(0), bucket_percent: options.bucket_percent }
     }
 
     pub(super) fn due(&self) -> Option<u64> {
@@ -60,8 +61,9 @@ impl Opening {
     pub(super) fn hear(&mut self, core: &mut Core, links: &mut Links, news: News) {
         let event = match news {
             News::Register(RegisterNews::Read { request, result }) => RecoveryEvent::RecordRead { request, result },
-            News::Register(RegisterNews::Swapped { request, outcome }) => RecoveryEvent::Swapped { request, outcome },
+            News::Register(RegisterNews::Swapped { request, outcome, .. }) => RecoveryEvent::Swapped { request, outcome },
             News::Placed { request, result } => RecoveryEvent::Placed { request, result },
+            News::Object { .. } => unreachable!("the links' own"),
         };
         self.recovery.handle(core.micros(), event);
         self.perform(core, links);
@@ -113,7 +115,8 @@ impl Opening {
                     core.call_register(client, request, Wanted::Swap { expected, record });
                 }
                 RecoveryEffect::Place { request, log, replicas, replicas_min, known } => {
-                    core.place(client, request, &Placement { log, replicas, replicas_min, known });
+                    let wanted = Placement { log, replicas, replicas_min, known, bucket_percent: self.bucket_percent };
+                    core.place(client, request, &wanted);
                 }
                 RecoveryEffect::Call { request, to, what } => links.call(core, &to, what, Ask::Recovery(request)),
                 RecoveryEffect::Fetch { request, from, log, segment, seq } => {

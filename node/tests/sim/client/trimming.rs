@@ -52,7 +52,7 @@ impl Trimming {
     pub(super) fn hear(&mut self, core: &mut Core, links: &mut Links, news: RegisterNews) {
         let event = match news {
             RegisterNews::Read { request, result } => TrimEvent::RecordRead { request, result },
-            RegisterNews::Swapped { request, outcome } => TrimEvent::Swapped { request, outcome },
+            RegisterNews::Swapped { request, outcome, .. } => TrimEvent::Swapped { request, outcome },
         };
         self.machine.handle(core.micros(), event);
         self.perform(core, links);

@@ -83,6 +83,7 @@ impl Oracle {
         }
         let book = self.log(record.log);
         book.deleted |= record.deleted;
+        book.floor = book.floor.max(record.floor);
         if record.deleted {
             return;
         }

@@ -46,6 +46,8 @@ pub(super) struct LogBook {
     /// Where takeovers ended so far, at most.
     pub(super) tail: ChunkSeq,
     pub(super) deleted: bool,
+    /// The floor in the register.
+    pub(super) floor: ChunkSeq,
     /// The next seq to be acknowledged in each segment.
     pub(super) next_ack: BTreeMap<SegmentId, ChunkSeq>,
 }
@@ -109,6 +111,11 @@ impl Oracle {
     /// The last seq that was acknowledged or read.
     pub(crate) fn last(&self, log: LogId) -> Option<ChunkSeq> {
         self.logs.get(&log)?.history.last_key_value().map(|(seq, _)| *seq)
+    }
+
+    /// Whether a seq lies below the floor, or in a log that was deleted.
+    pub(crate) fn is_trimmed(&self, log: LogId, seq: ChunkSeq) -> bool {
+        self.logs.get(&log).is_some_and(|book| book.deleted || seq < book.floor)
     }
 
     pub(crate) fn known_logs(&self) -> Vec<LogId> {

@@ -15,12 +15,13 @@ impl Oracle {
     }
 
     /// A disk said that it holds a chunk.
-    fn holds(&mut self, disk: DiskId, log: LogId, name: Name) {
+    pub(crate) fn holds(&mut self, disk: DiskId, log: LogId, name: Name) {
         let said = self.said(disk, log);
         let floor = said.floor;
         let never = said.never.get(&name.0).is_some_and(|never| never.contains(name.1));
         let (segment, seq) = name;
-        assert!(!never || seq < floor, "P8: disk {disk} said never, and now have, of {segment}/{seq}");
+        let trimmed = seq < floor || self.is_trimmed(log, seq);
+        assert!(!never || trimmed, "P8: disk {disk} said never, and now have, of {segment}/{seq}");
         let named = self.log(log).names.get_mut(&name);
         let named = named.unwrap_or_else(|| panic!("disk {disk} holds {segment}/{seq}, which was never put"));
         if !named.stored.contains(&disk) {
@@ -51,6 +52,12 @@ impl Oracle {
     fn check_watermark(&mut self, log: LogId, view: &SegmentView) {
         let said = self.log(log).watermarks.get(&view.segment).copied().unwrap_or_default();
         assert!(view.watermark <= said, "P6: watermark {} of {}, its writer said {said}", view.watermark, view.segment);
+    }
+
+    /// What a bucket says without marking anything.
+    pub(crate) fn viewed(&mut self, disk: DiskId, log: LogId, view: &SegmentView) {
+        self.heard_runs(disk, log, view.segment, &view.runs, false);
+        self.check_watermark(log, view);
     }
 
     pub(crate) fn frozen(&mut self, disk: DiskId, log: LogId, segment: SegmentId, runs: &[Run]) {
@@ -85,7 +92,9 @@ impl Oracle {
         (from, to): (ChunkSeq, ChunkSeq),
         for_ever: bool,
     ) {
-        let names = self.log(log).names.range((segment, from)..(segment, to));
+        // A bucket does not know the floor by itself: what it says of seqs below is of no use to anybody, and no harm.
+        let book = self.log(log);
+        let names = book.names.range((segment, from.max(book.floor))..(segment, to.max(book.floor)));
         for ((segment, seq), named) in names {
             assert!(!named.is_stored_on(disk), "P8: disk {disk} said stored, and now never, of {segment}/{seq}");
         }

@@ -13,6 +13,7 @@ impl World {
         self.begin_sessions();
         self.harm_nodes();
         self.harm_disks();
+        self.harm_buckets();
         self.harm_clients();
         self.harm_network();
         let delay = self.core.numbers.between(1, 2 * self.core.options.chaos_us);
@@ -112,6 +113,17 @@ impl World {
         }
         if self.happens(rates.wipe, "node wiped") {
             self.nodes[node].wipe(&mut self.core);
+        }
+    }
+
+    fn harm_buckets(&mut self) {
+        if self.core.buckets.is_empty() {
+            return;
+        }
+        let bucket = self.core.numbers.index(self.core.buckets.len());
+        let may = self.core.options.fallible_buckets & (1 << bucket) != 0;
+        if may && self.happens(self.core.options.rates.empty_bucket, "bucket emptied") {
+            self.core.empty_bucket(bucket);
         }
     }
 

@@ -24,6 +24,7 @@ impl World {
     pub(crate) fn new(seed: u64, options: Options, pool: Bytes) -> Self {
         let mut core = Core::new(seed, options, pool);
         core.directory.0 = vec![None; core.options.nodes];
+        core.make_buckets();
         let nodes = (0..core.options.nodes).map(|index| Node::formatted(&mut core, index)).collect();
         let mut world = Self { core, nodes, clients: BTreeMap::new(), next_client: 0 };
         for node in &world.nodes {
@@ -87,6 +88,7 @@ impl World {
                 self.tell(client, Input::News(news));
             }
             Event::Register { call } => core.register_takes(*call),
+            Event::Object { call } => core.bucket_takes(*call),
             Event::Chaos => {
                 core.step("chaos", [0; 4]);
                 self.chaos();
