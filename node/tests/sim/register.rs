@@ -41,9 +41,16 @@ pub(crate) struct RegisterCall {
 /// What a client hears.
 #[derive(Debug)]
 pub(crate) enum RegisterNews {
-    Read { request: RequestNo, result: Result<Option<(Version, LogRecord)>, RegisterFailure> },
+    Read {
+        request: RequestNo,
+        result: Result<Option<(Version, LogRecord)>, RegisterFailure>,
+    },
     /// With the record that is in the register now, if the swap is known to have put it there.
-    Swapped { request: RequestNo, outcome: SwapOutcome, record: Option<Box<LogRecord>> },
+    Swapped {
+        request: RequestNo,
+        outcome: SwapOutcome,
+        record: Option<Box<LogRecord>>,
+    },
 }
 
 impl RegisterNews {

@@ -44,7 +44,14 @@ impl Opening {
         if core.trace.wanted {
             recovery.record_actions();
         }
-        Self { recovery, attached: None, outcome: None, telling: false, appends: appends.unwrap_or(0), bucket_percent: options.bucket_percent }
+        Self {
+            recovery,
+            attached: None,
+            outcome: None,
+            telling: false,
+            appends: appends.unwrap_or(0),
+            bucket_percent: options.bucket_percent,
+        }
     }
 
     pub(super) fn due(&self) -> Option<u64> {
@@ -61,7 +68,9 @@ impl Opening {
     pub(super) fn hear(&mut self, core: &mut Core, links: &mut Links, news: News) {
         let event = match news {
             News::Register(RegisterNews::Read { request, result }) => RecoveryEvent::RecordRead { request, result },
-            News::Register(RegisterNews::Swapped { request, outcome, .. }) => RecoveryEvent::Swapped { request, outcome },
+            News::Register(RegisterNews::Swapped { request, outcome, .. }) => {
+                RecoveryEvent::Swapped { request, outcome }
+            }
             News::Placed { request, result } => RecoveryEvent::Placed { request, result },
             News::Object { .. } => unreachable!("the links' own"),
         };

@@ -90,6 +90,7 @@ impl ShardHost {
         self.slots.clear();
         self.vacant.clear();
         self.questions.clear();
+        self.stuck.clear();
         (self.failed, self.stopping, self.settled) = (false, false, false);
     }
 }

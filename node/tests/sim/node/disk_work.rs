@@ -41,6 +41,10 @@ impl Node {
         core.effect("write", [self.index as u64, number, u64::from(file), position]);
         let fate = self.fate(core, shard, (file, position), bytes);
         let stuck = core.happens(core.options.operations.stuck_write, "stuck write");
+        if stuck {
+            let host = &mut self.shards[shard];
+            host.stuck.insert(host.next_operation + 1);
+        }
         let delay = if stuck { STUCK_US } else { core.numbers.delay(core.options.disk_us) * self.slow };
         self.begin_for(core, shard, Operation::Write(Write { number, file, position, bytes: buffer, fate }), delay);
     }
@@ -89,6 +93,7 @@ impl Node {
             return;
         }
         let host = &mut self.shards[at.shard];
+        host.stuck.remove(&operation);
         let operation = host.operations.remove(&operation).expect("it was begun");
         let faults = core.options.operations;
         let arrived = match operation {

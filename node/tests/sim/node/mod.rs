@@ -88,6 +88,8 @@ pub(crate) struct ShardHost {
     questions: BTreeMap<(ConnId, u64), (DiskId, Question)>,
     /// What the last replay knew to be lost.
     losses: Vec<LossRecord>,
+    /// Writes in progress that take longer than any store waits.
+    stuck: BTreeSet<u64>,
     pub(crate) failed: bool,
     pub(crate) stopping: bool,
     pub(crate) settled: bool,
@@ -125,6 +127,7 @@ impl ShardHost {
             next_operation: 0,
             conns: BTreeSet::new(),
             questions: BTreeMap::new(),
+            stuck: BTreeSet::new(),
             failed: false,
             stopping: false,
             settled: false,
@@ -149,6 +152,11 @@ impl ShardHost {
     /// Payload slots in use.
     pub(crate) fn slots_in_use(&self) -> usize {
         self.slots.len() - self.vacant.len()
+    }
+
+    /// Whether its disk works, and nothing is stuck in it.
+    fn is_well(&self) -> bool {
+        self.stuck.is_empty() && !self.failed
     }
 
     pub(crate) fn is_at_rest(&self) -> bool {
@@ -217,6 +225,11 @@ impl Node {
         self.shards[shard].inbox.push_back(arrived);
         let delay = core.numbers.below(2 * core.options.turn_us) * self.slow;
         self.arm(core, shard, core.now + delay);
+    }
+
+    /// Whether it serves, and every disk of it works.
+    pub(crate) fn is_well(&self) -> bool {
+        self.state == State::Up && self.shards.iter().all(ShardHost::is_well)
     }
 
     /// Nothing keeps it from its turns any more.

@@ -92,8 +92,12 @@ impl Oracle {
         (from, to): (ChunkSeq, ChunkSeq),
         for_ever: bool,
     ) {
-        // A bucket does not know the floor by itself: what it says of seqs below is of no use to anybody, and no harm.
+        // A bucket does not know the floor by itself: what it says of seqs below, or of
+        // a log that is deleted, is of no use to anybody, and no harm.
         let book = self.log(log);
+        if book.deleted {
+            return;
+        }
         let names = book.names.range((segment, from.max(book.floor))..(segment, to.max(book.floor)));
         for ((segment, seq), named) in names {
             assert!(!named.is_stored_on(disk), "P8: disk {disk} said stored, and now never, of {segment}/{seq}");

@@ -5,7 +5,7 @@ use super::World;
 use crate::client::{Client, Role, Writing};
 use crate::core::{ClientId, Event};
 use crate::disk::Crash;
-use crate::node::{ShardHost, State};
+use crate::node::{Node, ShardHost, State};
 use quarry_node::store::StoreStatistics;
 
 /// How long, in virtual microseconds, whatever was under way may take to end: the longest deadline, what a stuck
@@ -84,9 +84,8 @@ impl World {
             Role::Writing(writing) => writing.is_settled(),
             _ => false,
         };
-        let settled = self.run_until(SETTLE_US, |world| {
-            world.clients.values().all(ended) && world.nodes.iter().all(|node| node.state == State::Up)
-        });
+        let settled = self
+            .run_until(SETTLE_US, |world| world.clients.values().all(ended) && world.nodes.iter().all(Node::is_well));
         let hanging: Vec<_> = self.clients.values().filter(|client| !ended(client)).collect();
         let states: Vec<_> = self.nodes.iter().map(|node| node.state).collect();
         assert!(settled, "liveness: not over {SETTLE_US} us after everything healed: {states:?}, {hanging:#?}");
