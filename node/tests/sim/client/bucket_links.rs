@@ -82,20 +82,20 @@ impl Links {
     pub(super) fn put_to_bucket(&mut self, core: &mut Core, disk: DiskId, header: ChunkHeader, payload: Bytes) {
         let (segment, seq) = (header.segment, header.seq);
         let from = self.owe(disk, header.log, Owed::Put { segment, seq });
-        self.to_machine(core, disk, header.log, BucketEvent::Put { from, disk, header, payload });
+        self.drive(core, disk, header.log, BucketEvent::Put { from, disk, header, payload });
     }
 
     pub(super) fn call_bucket(&mut self, core: &mut Core, disk: DiskId, request: Request, ask: Ask) {
         let log = log_of(&request);
         if let Some((_, known)) = self.buckets.record.clone().filter(|(of, _)| *of == log) {
-            self.to_machine(core, disk, log, BucketEvent::Known(known));
+            self.drive(core, disk, log, BucketEvent::Known(known));
         }
         let owed = match &request {
             Request::Read { .. } => Owed::Read { ask, chunks: Vec::new() },
             what => Owed::Call { ask, what: what.clone() },
         };
         let from = self.owe(disk, log, owed);
-        self.to_machine(core, disk, log, BucketEvent::Request { from, disk, request });
+        self.drive(core, disk, log, BucketEvent::Request { from, disk, request });
     }
 
     fn owe(&mut self, disk: DiskId, log: LogId, owed: Owed) -> Ticket {
@@ -108,7 +108,7 @@ impl Links {
     /// An operation on an object is over.
     pub(super) fn performed(&mut self, core: &mut Core, asker: Asker, outcome: Performed) {
         let operation = asker.operation;
-        self.to_machine(core, asker.disk, asker.log, BucketEvent::Done { operation, outcome });
+        self.drive(core, asker.disk, asker.log, BucketEvent::Done { operation, outcome });
     }
 
     pub(super) fn tick_buckets(&mut self, core: &mut Core) {
@@ -117,11 +117,11 @@ impl Links {
         };
         let due: Vec<_> = self.buckets.machines.iter().filter_map(due).collect();
         for (disk, log) in due {
-            self.to_machine(core, disk, log, BucketEvent::Tick);
+            self.drive(core, disk, log, BucketEvent::Tick);
         }
     }
 
-    fn to_machine(&mut self, core: &mut Core, disk: DiskId, log: LogId, event: BucketEvent) {
+    fn drive(&mut self, core: &mut Core, disk: DiskId, log: LogId, event: BucketEvent) {
         let now = core.micros();
         let link = self.buckets.link(disk, log);
         link.machine.handle(now, event);
@@ -144,7 +144,7 @@ impl Links {
                 BucketEffect::Reply { to, reply } => {
                     let owed = link.owed.remove(&to).unwrap_or_else(|| panic!("ticket {to} is answered twice"));
                     link.check_answer(core, log, &owed, &reply);
-                    self.out.extend(outcome(disk, owed, reply));
+                    self.out.push_back(outcome(disk, owed, reply));
                 }
             }
         }
@@ -152,8 +152,8 @@ impl Links {
     }
 }
 
-fn outcome(disk: DiskId, owed: Owed, reply: Reply) -> Option<Outcome> {
-    Some(match (owed, reply) {
+fn outcome(disk: DiskId, owed: Owed, reply: Reply) -> Outcome {
+    match (owed, reply) {
         (Owed::Put { segment, seq }, Reply::Refused(refusal)) => Outcome::Refused { disk, segment, seq, refusal },
         (Owed::Put { segment, seq }, reply) => panic!("a put of {segment}/{seq} is answered with {reply:?}"),
         (Owed::Call { ask, .. }, reply) => Outcome::Answered { ask, result: Ok(Answered::Reply(reply)) },
@@ -166,7 +166,7 @@ fn outcome(disk: DiskId, owed: Owed, reply: Reply) -> Option<Outcome> {
             };
             Outcome::Answered { ask, result: Ok(result) }
         }
-    })
+    }
 }
 
 /// What a machine says, held against the objects.
