@@ -53,7 +53,7 @@ tla:
 traces:
 	mkdir -p $(TRACES)
 	for seed in 3 8 21 34; do \
-		$(CARGO) test --quiet --locked --package quarry-node --test sim -- --seed $$seed --steps 600 \
+		$(CARGO) test --quiet --locked --workspace --test sim -- --seed $$seed --steps 600 \
 			--trace $(CURDIR)/$(TRACES)/simulated-$$seed.tla --log 0 || exit 1; \
 	done
 	tla/run trace $(TRACES)/processes.tla $(TRACES)/simulated-*.tla
