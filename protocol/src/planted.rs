@@ -127,6 +127,7 @@ mod bugs {
         ShortWriteForgiven "D6" "A short write counts as whole.",
         LossesForgotten "D6" "Snapshots leave losses out.",
         FullForEver "D7" "A shard that was full once takes no puts again.",
+        CopiesUnverified "D7" "Copying forward does not look at what it copies.",
         // What touches real files and sockets: `node/tests/node/planted.rs`.
         WritesNotSynchronous "D2" "Chunk files are opened without O_DSYNC.",
         ArrivalsUnverified "D3" "A chunk's payload is not verified when it arrives.",

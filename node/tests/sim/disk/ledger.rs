@@ -6,6 +6,7 @@ use super::Disk;
 use quarry_node::store::{ChunkKey, Replayed};
 use quarry_protocol::batch::{BatchHeader, BatchKind, Entry};
 use quarry_protocol::ids::{Epoch, LogId};
+use quarry_protocol::limits::CHUNK_HEADER_BYTES;
 use quarry_protocol::snapshot::{LogRecord, Record};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,10 @@ pub(crate) struct Ledger {
     early: BTreeMap<u64, Contents>,
     chunks: BTreeSet<ChunkKey>,
     records: BTreeMap<LogId, LogRecord>,
+    /// Files that the newest whole snapshot lists: none of them may be overwritten.
+    listed: BTreeSet<u32>,
+    /// Those of a snapshot whose parts are not all there yet.
+    listing: BTreeSet<u32>,
 }
 
 /// What a batch holds.
@@ -25,15 +30,26 @@ pub(crate) struct Ledger {
 struct Contents {
     chunks: Vec<ChunkKey>,
     records: Vec<LogRecord>,
+    /// Of a part of a snapshot: the files it lists, and whether it is the first and the last part.
+    snapshot: Option<(bool, bool)>,
+    files: Vec<u32>,
 }
 
 impl Contents {
-    fn of(header: &BatchHeader, bytes: &[u8]) -> Self {
+    /// `held`: chunks that are stored already. D7, P13: what is stored again is what was put.
+    fn of(header: &BatchHeader, bytes: &[u8], held: &BTreeSet<ChunkKey>) -> Self {
         let mut contents = Self::default();
+        if header.kind == BatchKind::Snapshot {
+            contents.snapshot = Some((header.part == 0, header.part + 1 == header.parts));
+        }
         let whole = if header.kind == BatchKind::Data {
-            header.verify_data(bytes, |_, entry| match entry {
+            header.verify_data(bytes, |at, entry| match entry {
                 Entry::Chunk(chunk) => {
-                    contents.chunks.push(ChunkKey { log: chunk.log, segment: chunk.segment, seq: chunk.seq });
+                    let key = ChunkKey { log: chunk.log, segment: chunk.segment, seq: chunk.seq };
+                    let payload = &bytes[at as usize + CHUNK_HEADER_BYTES..][..chunk.length as usize];
+                    let good = !held.contains(&key) || chunk.verify_payload(payload).is_ok();
+                    assert!(good, "D7: a copy of {key:?} is stored that does not verify");
+                    contents.chunks.push(key);
                 }
                 Entry::Control(record) => contents.take(record),
             })
@@ -45,8 +61,10 @@ impl Contents {
     }
 
     fn take(&mut self, record: Record) {
-        if let Record::Log(record) = record {
-            self.records.push(record);
+        match record {
+            Record::Log(record) => self.records.push(record),
+            Record::File(file) => self.files.push(file.number),
+            _ => {}
         }
     }
 }
@@ -55,7 +73,7 @@ impl Ledger {
     /// A batch is on the disk, or is said to be.
     pub(super) fn written(&mut self, bytes: &[u8]) {
         let header = BatchHeader::decode(bytes).unwrap_or_else(|why| panic!("a store writes what is no batch: {why}"));
-        self.early.insert(header.number, Contents::of(&header, bytes));
+        self.early.insert(header.number, Contents::of(&header, bytes, &self.chunks));
         while let Some(next) = self.early.remove(&(self.through + 1)) {
             self.through += 1;
             for chunk in next.chunks {
@@ -63,6 +81,15 @@ impl Ledger {
                 self.chunks.insert(chunk);
             }
             next.records.into_iter().for_each(|record| self.merge(record));
+            if let Some((first, last)) = next.snapshot {
+                if first {
+                    self.listing.clear();
+                }
+                self.listing.extend(next.files);
+                if last {
+                    self.listed = std::mem::take(&mut self.listing);
+                }
+            }
         }
     }
 
@@ -90,7 +117,18 @@ impl Disk {
                 restored.segments.iter().for_each(|held| ledger.merge_epoch(restored.record.log, held.segment.epoch));
             }
         }
+        let kept = replayed.files.iter().chain(&replayed.quarantined);
+        ledger.listed = kept.map(|record| record.number).collect();
         self.ledger = ledger;
+    }
+
+    /// D5: a file is written to from its beginning only once a snapshot without it is durable.
+    pub(crate) fn check_reuse(&self, file: u32) {
+        let listed = &self.ledger.listed;
+        assert!(
+            !listed.contains(&file),
+            "D5: file {file} is overwritten, the newest durable snapshot lists {listed:?}"
+        );
     }
 
     pub(crate) fn holds_durably(&self, key: &ChunkKey) -> bool {

@@ -39,6 +39,9 @@ impl Node {
     ) {
         let buffer = self.gather(shard, parts, bytes);
         core.effect("write", [self.index as u64, number, u64::from(file), position]);
+        if position == 0 {
+            self.shards[shard].disk.check_reuse(file);
+        }
         let fate = self.fate(core, shard, (file, position), bytes);
         let stuck = core.happens(core.options.operations.stuck_write, "stuck write");
         if stuck {
