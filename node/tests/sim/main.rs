@@ -43,7 +43,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 /// Seeds of `make test`: as many as take less than a minute on two cores in the dev profile.
-const SEEDS_OF_MAKE_TEST: u64 = 200;
+const SEEDS_OF_MAKE_TEST: u64 = 600;
 /// Seeds of a receipt that was not told how many.
 const SEEDS_OF_A_RECEIPT: u64 = 10_000;
 
