@@ -1,7 +1,7 @@
 //! Choosing the replica set of a new segment: distinct zones, live nodes first, spread by hash. Pure.
 
 use super::static_nodes::Surveyed;
-use super::{PlaceError, Placement};
+use super::{PlaceError, PlaceRequest, Placement};
 use quarry_protocol::ids::LogId;
 use quarry_protocol::message::{NodeInfo, shard_of};
 use quarry_protocol::record::ReplicaRef;
@@ -13,18 +13,22 @@ pub(super) fn replica_at(info: &NodeInfo, log: LogId) -> ReplicaRef {
     ReplicaRef { disk: shard.disk, address: info.advertise.clone(), zone: info.zone.clone() }
 }
 
-/// Chooses `wanted` replicas among the nodes that answered and, in zones where none did, `away`.
+/// Chooses replicas among the nodes that answered and, in zones where none did, `away`.
 pub(super) fn choose(
-    log: LogId,
-    wanted: usize,
+    request: &PlaceRequest<'_>,
     answers: &[Surveyed],
     away: &[ReplicaRef],
 ) -> Result<Placement, PlaceError> {
+    let (log, wanted) = (request.log, request.replicas);
     let answered: Vec<ReplicaRef> =
         answers.iter().filter_map(|answer| answer.info.as_ref().ok()).map(|info| replica_at(info, log)).collect();
-    let live = one_per_zone(log, answered.iter());
+    let allowed = |replica: &&ReplicaRef| !request.avoid.contains(&replica.disk);
+    let mut live = one_per_zone(log, answered.iter().filter(allowed).filter(|replica| is_kept(request, replica)));
+    let others = answered.iter().filter(allowed).filter(|replica| live.iter().all(|kept| kept.zone != replica.zone));
+    let others = one_per_zone(log, others);
+    live.extend(others);
     // A replica at an address that answers is live under its present disk, or it is gone for good (P14).
-    let silent = away.iter().filter(|replica| answered.iter().all(|live| live.address != replica.address));
+    let silent = away.iter().filter(allowed).filter(|away| answered.iter().all(|live| live.address != away.address));
     let dead = one_per_zone(log, silent.filter(|replica| live.iter().all(|live| live.zone != replica.zone)));
     let zones: Vec<String> = live.iter().chain(&dead).map(|replica| replica.zone.clone()).collect();
     if zones.len() < wanted {
@@ -36,6 +40,11 @@ pub(super) fn choose(
     }
     let count = live.len().min(wanted);
     Ok(Placement { replicas: live.into_iter().chain(dead).take(wanted).collect(), live: count })
+}
+
+/// By its disk: the node may have another address by now.
+fn is_kept(request: &PlaceRequest<'_>, replica: &ReplicaRef) -> bool {
+    request.keep.iter().any(|kept| kept.disk == replica.disk && kept.zone == replica.zone)
 }
 
 /// The best replica of each zone, the best zone first. What is best differs from log to log, so that logs spread.
@@ -85,11 +94,19 @@ mod tests {
         LogId([number; 16])
     }
 
+    fn three() -> PlaceRequest<'static> {
+        PlaceRequest::new(log(1), 3, &[])
+    }
+
+    fn live(node: &Surveyed) -> ReplicaRef {
+        replica_at(node.info.as_ref().unwrap(), log(1))
+    }
+
     #[test]
     fn a_zone_holds_one_replica_on_the_shard_of_the_log() {
         let nodes = [node(1, "a"), node(2, "a"), node(3, "b"), node(4, "c"), node(5, "d")];
         for number in 1..50 {
-            let placed = choose(log(number), 3, &nodes, &[]).unwrap();
+            let placed = choose(&PlaceRequest::new(log(number), 3, &[]), &nodes, &[]).unwrap();
             let mut zones: Vec<&str> = placed.replicas.iter().map(|r| r.zone.as_str()).collect();
             zones.sort_unstable();
             zones.dedup();
@@ -104,7 +121,7 @@ mod tests {
         let nodes = [node(1, "a"), node(2, "a"), node(3, "b"), node(4, "c"), node(5, "d")];
         let mut used = BTreeMap::new();
         for number in 0..=255 {
-            for replica in choose(log(number), 2, &nodes, &[]).unwrap().replicas {
+            for replica in choose(&PlaceRequest::new(log(number), 2, &[]), &nodes, &[]).unwrap().replicas {
                 *used.entry(replica.address).or_insert(0) += 1;
             }
         }
@@ -115,7 +132,7 @@ mod tests {
     fn live_nodes_come_first_and_known_ones_fill_up() {
         let Ok(info) = node(2, "b").info else { unreachable!() };
         let known = replica_at(&info, log(1));
-        let placed = choose(log(1), 3, &[node(1, "a"), down(2), node(3, "c")], std::slice::from_ref(&known)).unwrap();
+        let placed = choose(&three(), &[node(1, "a"), down(2), node(3, "c")], std::slice::from_ref(&known)).unwrap();
         assert_eq!((placed.live, &placed.replicas[2]), (2, &known));
     }
 
@@ -124,16 +141,44 @@ mod tests {
     fn a_wiped_node_is_placed_on_under_its_new_disk_only() {
         let old = ReplicaRef { disk: DiskId([99; 16]), address: "node2:1".into(), zone: "old".into() };
         let nodes = [node(1, "a"), node(2, "b"), node(3, "c")];
-        let placed = choose(log(1), 3, &nodes, std::slice::from_ref(&old)).unwrap();
+        let placed = choose(&three(), &nodes, std::slice::from_ref(&old)).unwrap();
         assert!(placed.live == 3 && placed.replicas.iter().all(|r| r.disk != old.disk));
-        assert!(choose(log(1), 4, &nodes, &[old]).is_err());
+        assert!(choose(&PlaceRequest { replicas: 4, ..three() }, &nodes, &[old]).is_err());
     }
 
     #[test]
     fn too_few_zones_say_what_is_missing() {
-        let error = choose(log(1), 3, &[node(1, "a"), node(2, "a"), down(3)], &[]).unwrap_err();
+        let error = choose(&three(), &[node(1, "a"), node(2, "a"), down(3)], &[]).unwrap_err();
         assert_eq!((error.wanted, error.zones.len(), error.missing.len()), (3, 1, 1));
         assert!(error.to_string().contains("node3:1: connect: refused"), "{error}");
         assert!(error.may_retry());
+    }
+
+    /// Rotation replaces one replica and keeps the others, whatever this log would prefer.
+    #[test]
+    fn kept_replicas_stay_and_avoided_ones_are_not_chosen() {
+        let nodes = [node(1, "a"), node(2, "a"), node(3, "b"), node(4, "c"), node(5, "d"), node(6, "d")];
+        for (kept, avoided) in [([0, 2], 3), ([1, 3], 2), ([4, 0], 2), ([5, 3], 0)] {
+            let keep = kept.map(|at: usize| live(&nodes[at]));
+            let avoid = [live(&nodes[avoided]).disk];
+            let request = PlaceRequest { keep: &keep, avoid: &avoid, ..three() };
+            let placed = choose(&request, &nodes, &[]).unwrap().replicas;
+            assert!(keep.iter().all(|replica| placed[..2].contains(replica)), "{placed:?}");
+            assert!(placed[2].disk != avoid[0] && keep.iter().all(|replica| replica.zone != placed[2].zone));
+        }
+    }
+
+    #[test]
+    fn a_kept_replica_that_is_silent_or_avoided_is_replaced_or_missed() {
+        let nodes = [node(1, "a"), node(3, "b"), node(4, "c"), down(5)];
+        let gone = ReplicaRef { disk: DiskId([81; 16]), address: "node5:1".into(), zone: "d".into() };
+        let keep = [gone.clone(), live(&nodes[0]), live(&nodes[1])];
+        let placed = choose(&PlaceRequest { keep: &keep, ..three() }, &nodes, &[]).unwrap();
+        assert!(placed.live == 3 && placed.replicas.contains(&live(&nodes[2])));
+        let avoid = [live(&nodes[2]).disk, gone.disk];
+        let none_left = choose(&PlaceRequest { keep: &keep, avoid: &avoid, ..three() }, &nodes, &[gone]).unwrap_err();
+        let mut zones = none_left.zones;
+        zones.sort_unstable();
+        assert_eq!(zones, ["a", "b"]);
     }
 }

@@ -7,14 +7,38 @@ pub use static_nodes::{StaticCluster, Surveyed};
 
 use crate::link::ReplicaLink;
 use async_trait::async_trait;
-use quarry_protocol::ids::LogId;
+use quarry_protocol::ids::{DiskId, LogId};
 use quarry_protocol::record::ReplicaRef;
 use std::sync::Arc;
+
+/// What a new segment needs.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaceRequest<'a> {
+    /// Its log. What is best differs from log to log, so that logs spread.
+    pub log: LogId,
+    /// How many replicas, each in a zone of its own.
+    pub replicas: usize,
+    /// Replicas that the log's record names already (its last segment's): they fill up zones in which no node answers, so that a
+    /// log can be taken over while nodes are away.
+    pub known: &'a [ReplicaRef],
+    /// Replicas that stay if they answer, are fit for new segments and are not avoided; the rest comes from other zones.
+    pub keep: &'a [ReplicaRef],
+    /// Disks that are not chosen now, whatever becomes of the placement.
+    pub avoid: &'a [DiskId],
+}
+
+impl<'a> PlaceRequest<'a> {
+    /// A request that keeps and avoids nothing.
+    #[must_use]
+    pub const fn new(log: LogId, replicas: usize, known: &'a [ReplicaRef]) -> Self {
+        Self { log, replicas, known, keep: &[], avoid: &[] }
+    }
+}
 
 /// The replica set of a new segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
-    /// As many as were asked for, in distinct zones; those that answered come first.
+    /// As many as were asked for, in distinct zones; those that answered come first, kept ones at their head.
     pub replicas: Vec<ReplicaRef>,
     /// How many of them answered just now. A segment with fewer than its ack quorum alive cannot take an append.
     pub live: usize,
@@ -51,8 +75,6 @@ pub trait Cluster: Send + Sync {
     /// inside a Tokio runtime.
     fn link(&self, replica: &ReplicaRef) -> Arc<dyn ReplicaLink>;
 
-    /// Chooses `replicas` replicas for a new segment of `log`: distinct zones, live nodes first. `known` are replicas that the
-    /// log's record names already (its last segment's): they fill up zones in which no node answers, so that a log can
-    /// be taken over while nodes are away.
-    async fn place(&self, log: LogId, replicas: usize, known: &[ReplicaRef]) -> Result<Placement, PlaceError>;
+    /// Chooses the replicas of a new segment: distinct zones, kept ones first, then live ones.
+    async fn place(&self, request: PlaceRequest<'_>) -> Result<Placement, PlaceError>;
 }

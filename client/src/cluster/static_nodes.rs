@@ -1,6 +1,6 @@
 //! A cluster whose nodes are listed in the store URL.
 
-use super::{Cluster, PlaceError, Placement, choice};
+use super::{Cluster, PlaceError, PlaceRequest, Placement, choice};
 use crate::link::tcp::handshake;
 use crate::link::{ReplicaLink, TcpLink};
 use async_trait::async_trait;
@@ -128,13 +128,11 @@ impl Cluster for StaticCluster {
         link
     }
 
-    async fn place(&self, log: LogId, replicas: usize, known: &[ReplicaRef]) -> Result<Placement, PlaceError> {
-        let answers = self
-            .survey_until(|answers| {
-                let away = self.away(log, answers, known);
-                if choice::choose(log, replicas, answers, &away).is_ok() { SURVEY_GRACE } else { SURVEY_TIMEOUT }
-            })
-            .await;
-        choice::choose(log, replicas, &answers, &self.away(log, &answers, known))
+    async fn place(&self, request: PlaceRequest<'_>) -> Result<Placement, PlaceError> {
+        let choose =
+            |answers: &[Surveyed]| choice::choose(&request, answers, &self.away(request.log, answers, request.known));
+        let answers =
+            self.survey_until(|answers| if choose(answers).is_ok() { SURVEY_GRACE } else { SURVEY_TIMEOUT }).await;
+        choose(&answers)
     }
 }

@@ -2,10 +2,9 @@
 
 use super::link::MemoryLink;
 use super::node::MemoryNode;
-use crate::cluster::{Cluster, PlaceError, Placement};
+use crate::cluster::{Cluster, PlaceError, PlaceRequest, Placement};
 use crate::link::ReplicaLink;
 use async_trait::async_trait;
-use quarry_protocol::ids::LogId;
 use quarry_protocol::record::ReplicaRef;
 use std::sync::Arc;
 
@@ -30,11 +29,18 @@ impl Cluster for MemoryCluster {
         Arc::new(MemoryLink { node: Arc::clone(node), replica: replica.clone() })
     }
 
-    async fn place(&self, _log: LogId, replicas: usize, known: &[ReplicaRef]) -> Result<Placement, PlaceError> {
+    async fn place(&self, request: PlaceRequest<'_>) -> Result<Placement, PlaceError> {
+        let PlaceRequest { replicas, known, keep, avoid, .. } = request;
         let (up, down): (Vec<_>, Vec<_>) = self.nodes.iter().partition(|node| node.is_up());
-        let mut chosen: Vec<_> = up.iter().map(|node| node.replica_ref()).take(replicas).collect();
+        // Every memory node is a zone of its own.
+        let mut chosen: Vec<_> =
+            up.iter().map(|node| node.replica_ref()).filter(|replica| !avoid.contains(&replica.disk)).collect();
+        chosen.sort_by_key(|replica| !keep.contains(replica));
+        chosen.truncate(replicas);
         let live = chosen.len();
-        let away = known.iter().filter(|replica| down.iter().any(|node| node.zone() == replica.zone));
+        let away = known
+            .iter()
+            .filter(|replica| !avoid.contains(&replica.disk) && down.iter().any(|node| node.zone() == replica.zone));
         chosen.extend(away.take(replicas - live).cloned());
         if chosen.len() < replicas {
             return Err(PlaceError {

@@ -1,5 +1,6 @@
 //! Each effect of a recovery as a future that ends in the event the machine waits for. Each is bounded in time.
 
+use crate::cluster::PlaceRequest;
 use crate::link::LinkError;
 use crate::quorum_store::Parts;
 use crate::register::{RegisterError, SwapError};
@@ -61,12 +62,12 @@ pub(super) async fn place(
     known: Vec<ReplicaRef>,
 ) -> RecoveryEvent {
     let placed = async {
-        match parts.cluster.place(log, replicas, &known).await {
+        match parts.cluster.place(PlaceRequest::new(log, replicas, &known)).await {
             // A node is away and nothing is known of its disk: a new log does not wait for it, as long as an ack quorum
             // finds a place. With every node there, too few zones are a mistake to be told of.
             Err(error) if !error.missing.is_empty() && error.zones.len() >= replicas_min => {
                 tracing::warn!(%log, "placed on {} replicas instead of {replicas}: {error}", error.zones.len());
-                parts.cluster.place(log, error.zones.len(), &known).await
+                parts.cluster.place(PlaceRequest::new(log, error.zones.len(), &known)).await
             }
             placed => placed,
         }

@@ -1,7 +1,7 @@
 //! Replicas that hold what the test gives them and answer as the test says.
 
 use crate::capabilities::LatencyClass;
-use crate::cluster::{Cluster, PlaceError, Placement};
+use crate::cluster::{Cluster, PlaceError, PlaceRequest, Placement};
 use crate::link::{Chunk, LinkError, LinkEvents, ReadAnswer, ReplicaLink, Subscription};
 use crate::quorum_store::{QuorumStore, StoreDefaults};
 use crate::register::{MemoryRegister, Register};
@@ -199,7 +199,7 @@ impl Cluster for Replicas {
         Arc::<Replica>::clone(found)
     }
 
-    async fn place(&self, _: LogId, _: usize, _: &[ReplicaRef]) -> Result<Placement, PlaceError> {
+    async fn place(&self, _: PlaceRequest<'_>) -> Result<Placement, PlaceError> {
         unreachable!("readers place nothing");
     }
 }
