@@ -26,6 +26,10 @@ pub const SEGMENTS_PER_REQUEST_MAX: usize = 64;
 /// Most ranges one answer about a segment may hold. The seqs a replica reports lie inside one window, and
 /// alternate at worst.
 pub const RANGES_PER_ANSWER_MAX: usize = WINDOW_CHUNKS_MAX as usize + 2;
+/// Most chunks one provenance answer looks at.
+pub const PROVENANCE_CHUNKS_MAX: usize = 64 << 10;
+/// Size of one run of a provenance answer, in bytes.
+pub const PROVENANCE_RUN_BYTES: usize = 41;
 /// Most chunks one read request may ask for.
 pub const READ_CHUNKS_MAX: u32 = 1024;
 /// Most payload bytes one read request is answered with, unless its first chunk alone is larger.
@@ -185,6 +189,7 @@ const _: () = {
     assert!(SLOT_HEAD_BYTES >= CHUNK_HEADER_BYTES && SLOT_HEAD_BYTES > MARKER_BYTES);
     assert!(BUCKET_PUTS_MAX > WINDOW_CHUNKS_MAX as usize && BUCKET_CREATES_IN_FLIGHT_MAX <= BUCKET_PUTS_MAX);
     // A window's answer fits in a control frame: 24 bytes per run and a fixed part.
+    assert!(RANGES_PER_ANSWER_MAX * PROVENANCE_RUN_BYTES + 4096 <= FRAME_CONTROL_BODY_BYTES_MAX as usize);
     assert!(RANGES_PER_ANSWER_MAX * 24 + 4096 <= FRAME_CONTROL_BODY_BYTES_MAX as usize);
     assert!(WINDOW_CHUNKS_DEFAULT <= WINDOW_CHUNKS_MAX && WINDOW_BYTES_DEFAULT <= WINDOW_BYTES_MAX);
     assert!(WINDOW_BYTES_MAX >= CHUNK_PAYLOAD_BYTES_MAX as u64 && CONNECTION_REQUESTS_MAX > WINDOW_CHUNKS_MAX as usize);

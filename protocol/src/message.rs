@@ -4,8 +4,8 @@
 
 use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
 use crate::limits::{
-    ADDRESS_BYTES_MAX, RANGES_PER_ANSWER_MAX, READ_BYTES_MAX, READ_CHUNKS_MAX, SEGMENTS_PER_REQUEST_MAX, SHARDS_MAX,
-    WINDOW_CHUNKS_MAX, ZONE_BYTES_MAX,
+    ADDRESS_BYTES_MAX, PROVENANCE_RUN_BYTES, RANGES_PER_ANSWER_MAX, READ_BYTES_MAX, READ_CHUNKS_MAX,
+    SEGMENTS_PER_REQUEST_MAX, SHARDS_MAX, WINDOW_CHUNKS_MAX, ZONE_BYTES_MAX,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -79,6 +79,18 @@ pub enum Request {
         /// The epoch that wrote the tombstone.
         epoch: Epoch,
     },
+    /// Since when the chunks `from..to` of a segment are held, and when they were verified last. Changes nothing and needs
+    /// no fence. Answered with [`Reply::Provenance`].
+    Provenance {
+        /// The log.
+        log: LogId,
+        /// The segment.
+        segment: SegmentId,
+        /// First seq.
+        from: ChunkSeq,
+        /// One past the last seq.
+        to: ChunkSeq,
+    },
 }
 
 /// What a shard says of a seq (P8).
@@ -117,6 +129,25 @@ pub struct SegmentView {
     /// Runs without gaps from `max(watermark, newest + 1 - WINDOW_CHUNKS_MAX)` (or wherever the oldest
     /// held seq lies above that) through `newest`. Without a fence, `Never` means "not now".
     pub runs: Vec<Run>,
+}
+
+/// Size of an archived [`ProvenanceRun`], as the bound of an answer counts it.
+const _: () = assert!(size_of::<ArchivedProvenanceRun>() == PROVENANCE_RUN_BYTES);
+
+/// Held chunks that share what is known of their storing, in Unix seconds of the node's own clock. Times are kept per
+/// chunk file: no rule rests on them, and a clock that was wrong makes them wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct ProvenanceRun {
+    /// First seq.
+    pub from: ChunkSeq,
+    /// One past the last seq; every seq between is held.
+    pub to: ChunkSeq,
+    /// They were stored here, or copied to where they lie now, at this time or later; 0 if nobody knows.
+    pub stored_from_s: u64,
+    /// And not later than this.
+    pub stored_to_s: u64,
+    /// When they were last read again and verified, if ever. When it arrived every chunk was.
+    pub verified_at_s: Option<u64>,
 }
 
 /// One shard, as a hello lists it.
@@ -189,6 +220,13 @@ pub enum Reply {
     Deleted,
     /// The request was refused; nothing was stored because of it (a disk that failed excepted).
     Refused(Refusal),
+    /// To a provenance.
+    Provenance {
+        /// Runs of held chunks, in order. What lies between them is not held here.
+        runs: Vec<ProvenanceRun>,
+        /// The first seq that was not looked at: ask again from here if it is below what was asked for.
+        next: ChunkSeq,
+    },
 }
 
 /// Why a shard refused.
@@ -322,6 +360,7 @@ impl Request {
                 bound("chunks to read", u64::from(*chunks_max), u64::from(READ_CHUNKS_MAX))?;
                 bound("bytes to read", u64::from(*bytes_max), u64::from(READ_BYTES_MAX))?;
             }
+            Self::Provenance { from, to, .. } => bound("first seq of the provenance", from.0, to.0)?,
             Self::Trim { .. } | Self::Delete { .. } => {}
         }
         Ok(request)
@@ -352,6 +391,7 @@ impl Reply {
                 }
             }
             Self::Frozen { runs } => bound("number of runs", runs.len() as u64, RANGES_PER_ANSWER_MAX as u64)?,
+            Self::Provenance { runs, .. } => bound("number of runs", runs.len() as u64, RANGES_PER_ANSWER_MAX as u64)?,
             Self::ReadEnd { .. } | Self::Trimmed { .. } | Self::Deleted | Self::Refused(_) => {}
         }
         Ok(reply)

@@ -5,7 +5,8 @@
 //!            8            24           32           40          48          56
 //! 1 log      log id 16    fence 8      floor 8      deleted 8   word 8
 //! 2 loss     log id 16    seg epoch 8  seg index 4  from 8      to 8
-//! 3 file     number 4 ..  first 8      last 8       incarnation 8
+//! 3 file     number 4 ..  first 8      last 8       incarnation 8  opened at 8  verified at 8
+//!            closed at 8 (16)
 //! 4 identity disk id 16   since 8      retired 1
 //! 5 chunk    log id 16    seg epoch 8  seg index 4  seq 8       watermark 8  position 4
 //!                                      length 4 (36)                         payload crc 4 (60)
@@ -55,8 +56,8 @@ pub struct LossRecord {
     pub to: ChunkSeq,
 }
 
-/// A live chunk file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A live chunk file. Its times are those of the shard's own clock: for people, no rule rests on them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileRecord {
     /// The file's number, which is its name.
     pub number: u32,
@@ -66,6 +67,12 @@ pub struct FileRecord {
     pub first: u64,
     /// The last batch placed in the file so far.
     pub last: u64,
+    /// When the file was opened, in Unix seconds; 0 if nobody knows. What lies in it was stored then or later.
+    pub opened_at_s: u64,
+    /// When the file was closed, in Unix seconds; 0 if it is open, or was when the shard stopped.
+    pub closed_at_s: u64,
+    /// When everything that lives in it was last read again and verified, in Unix seconds; 0 for never.
+    pub verified_at_s: u64,
 }
 
 /// One identity of the shard's disk. Exactly one is not retired.
@@ -164,6 +171,9 @@ impl Record {
                 put(b, 24, &r.first.to_le_bytes());
                 put(b, 32, &r.last.to_le_bytes());
                 put(b, 40, &r.incarnation.to_le_bytes());
+                put(b, 48, &r.opened_at_s.to_le_bytes());
+                put(b, 16, &r.closed_at_s.to_le_bytes());
+                put(b, 56, &r.verified_at_s.to_le_bytes());
             }
             Self::Identity(r) => {
                 b[0] = 4;
@@ -218,6 +228,9 @@ impl Record {
                 first: u64_at(bytes, 24),
                 last: u64_at(bytes, 32),
                 incarnation: u64_at(bytes, 40),
+                opened_at_s: u64_at(bytes, 48),
+                closed_at_s: u64_at(bytes, 16),
+                verified_at_s: u64_at(bytes, 56),
             }),
             4 => Self::Identity(IdentityRecord {
                 disk: DiskId(array(bytes, 8)),

@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 /// Memory registered with the kernel for disk buffers, in bytes: one turn's writes and reads. What does not fit comes
@@ -103,7 +103,9 @@ impl ShardThread {
             };
             say(Progress::Replayed(replayed.identity()));
             let Ok(node) = heard.recv() else { return };
-            let config = ShardConfig { node: NodeInfo { shard, ..node }, store: start.store };
+            // The loop's time begins at 0 right after this.
+            let store = StoreConfig { wall_clock_at_zero_s: wall_clock_s(), ..start.store };
+            let config = ShardConfig { node: NodeInfo { shard, ..node }, store };
             let machine = Shard::new(config, replayed);
             if let Err(why) = run(start, machine, letters, failed_sender, || say(Progress::Serving)) {
                 say(Progress::Failed(why));
@@ -111,6 +113,11 @@ impl ShardThread {
         })?;
         Ok(Self { thread, mailbox, failed })
     }
+}
+
+/// The clock on the wall, in Unix seconds; 0 if it shows a time before that.
+fn wall_clock_s() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn run(

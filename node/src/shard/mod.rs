@@ -301,6 +301,13 @@ impl Shard {
                 self.reply(from, &reply);
             }
             Request::Read { .. } => self.queue_read(from, asker.connection, request),
+            Request::Provenance { log, segment, from: first, to } => {
+                let reply = self.replica.check_disk(asker.disk).map(|()| {
+                    let (runs, next) = self.store.provenance(log, segment, first, to);
+                    Reply::Provenance { runs, next }
+                });
+                self.reply(from, &reply.unwrap_or_else(Reply::Refused));
+            }
             _ => self.replica.handle(self.now, ReplicaEvent::Request { from, disk: asker.disk, request }),
         }
     }

@@ -55,6 +55,10 @@ pub(super) struct File {
     /// First and last batch.
     pub(super) first: u64,
     pub(super) last: u64,
+    /// When it was opened and closed, and when all that lives in it was last verified, in Unix seconds; 0 for not (known).
+    pub(super) opened_at_s: u64,
+    pub(super) closed_at_s: u64,
+    pub(super) verified_at_s: u64,
     pub(super) live_bytes: u64,
     pub(super) live_chunks: u64,
     /// Reads in progress.
@@ -65,8 +69,19 @@ pub(super) struct File {
 
 impl File {
     const fn new(state: FileState) -> Self {
-        let (incarnation, first, last, live_bytes, live_chunks, pins) = (0, 0, 0, 0, 0, 0);
-        Self { state, incarnation, first, last, live_bytes, live_chunks, pins, damaged: false }
+        Self {
+            state,
+            incarnation: 0,
+            first: 0,
+            last: 0,
+            opened_at_s: 0,
+            closed_at_s: 0,
+            verified_at_s: 0,
+            live_bytes: 0,
+            live_chunks: 0,
+            pins: 0,
+            damaged: false,
+        }
     }
 
     const fn of(record: &FileRecord, state: FileState) -> Self {
@@ -74,6 +89,9 @@ impl File {
         file.incarnation = record.incarnation;
         file.first = record.first;
         file.last = record.last;
+        file.opened_at_s = record.opened_at_s;
+        file.closed_at_s = record.closed_at_s;
+        file.verified_at_s = record.verified_at_s;
         file
     }
 }
@@ -182,10 +200,22 @@ impl Files {
         self.table.iter().find(|(_, file)| file.state == state).map(|(number, _)| *number)
     }
 
-    pub(super) fn open(&mut self, number: u32, incarnation: u64, first: u64) {
+    pub(super) fn open(&mut self, number: u32, incarnation: u64, first: u64, now_s: u64) {
         self.set_state(number, FileState::Open);
         let file = self.get_mut(number);
         (file.incarnation, file.first, file.last) = (incarnation, first, first);
+        (file.opened_at_s, file.closed_at_s, file.verified_at_s) = (now_s, 0, 0);
+    }
+
+    /// Nothing more is appended to the open file.
+    pub(super) fn closes(&mut self, number: u32, now_s: u64) {
+        self.get_mut(number).closed_at_s = now_s;
+    }
+
+    /// What a stop left open ends with this start.
+    pub(super) fn close_left_open(&mut self, now_s: u64) {
+        let open = |file: &&mut File| file.state == FileState::Closed && file.closed_at_s == 0;
+        self.table.values_mut().filter(open).for_each(|file| file.closed_at_s = now_s);
     }
 
     pub(super) fn placed(&mut self, number: u32, batch: u64) {
@@ -240,8 +270,8 @@ impl Files {
     pub(super) fn to_records(&self) -> impl Iterator<Item = FileRecord> + '_ {
         let listed = |file: &File| matches!(file.state, FileState::Open | FileState::Closed | FileState::Quarantined);
         self.table.iter().filter(move |(_, file)| listed(file)).map(|(&number, file)| {
-            let File { incarnation, first, last, .. } = *file;
-            FileRecord { number, incarnation, first, last }
+            let File { incarnation, first, last, opened_at_s, closed_at_s, verified_at_s, .. } = *file;
+            FileRecord { number, incarnation, first, last, opened_at_s, closed_at_s, verified_at_s }
         })
     }
 

@@ -190,6 +190,24 @@ impl Index {
         })
     }
 
+    /// Chunks `from..to` of a segment and their places, in order.
+    pub fn range(
+        &self,
+        log: LogId,
+        segment: SegmentId,
+        from: ChunkSeq,
+        to: ChunkSeq,
+    ) -> impl Iterator<Item = (ChunkSeq, Place)> + '_ {
+        let pages = self.logs.get(&log).and_then(|segments| segments.get(&segment));
+        let first = from.0 / PAGE_CHUNKS;
+        let range = first..to.0.div_ceil(PAGE_CHUNKS).max(first);
+        let found = pages.into_iter().flat_map(move |pages| pages.range(range.clone()));
+        found
+            .flat_map(move |(&number, page)| entries(log, segment, number, page))
+            .map(|(key, place)| (key.seq, place))
+            .filter(move |(seq, _)| (from..to).contains(seq))
+    }
+
     /// Looks through the next `pages_max` pages behind `after` for chunks that lie in `file` and appends them to
     /// `found`. Returns where to go on, or none at the end. So a whole index is searched in bounded steps.
     pub fn find_in_file(

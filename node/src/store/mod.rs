@@ -24,6 +24,7 @@ pub mod manifest;
 mod open_file;
 mod pace;
 mod prepare;
+mod provenance;
 pub mod replay;
 mod replayed;
 mod room;
@@ -67,6 +68,8 @@ pub struct StoreConfig {
     pub file_bytes: u64,
     /// Most chunk files of this shard.
     pub files_max: u32,
+    /// What the clock on the wall shows at [`Micros`] 0, in Unix seconds. For people: no rule rests on it.
+    pub wall_clock_at_zero_s: u64,
 }
 
 /// The machine. See the module's documentation.
@@ -126,6 +129,7 @@ impl Store {
         }
         let confirmed = next_batch - 1;
         table.free_all_dead(confirmed);
+        table.close_left_open(config.wall_clock_at_zero_s);
         let floor = |deleted, floor| if deleted > Epoch(0) { ChunkSeq(u64::MAX) } else { floor };
         let floors = logs.iter().map(|log| (log.record.log, floor(log.record.deleted, log.record.floor)));
         let floors = floors.filter(|(_, floor)| *floor > ChunkSeq(0)).collect();
@@ -237,6 +241,11 @@ impl Store {
     fn pass_time(&mut self, now: Micros) {
         self.watched = self.watched.plus(now.since(self.now).min(WRITE_LOOK_US_MAX));
         self.now = self.now.max(now);
+    }
+
+    /// The clock on the wall, in Unix seconds, as far as the start knew it.
+    fn wall_clock_s(&self) -> u64 {
+        self.config.wall_clock_at_zero_s + self.now.0 / 1_000_000
     }
 
     /// Where a confirmed chunk lies. Pin the file before reading.

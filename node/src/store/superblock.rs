@@ -18,7 +18,7 @@ use quarry_protocol::limits::{
 
 const MAGIC: [u8; 8] = *b"QUARRYSB";
 /// Version of everything a data directory holds. Before 1.0 there is exactly one.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// Bytes of the superblock file: two copies.
 pub const SUPERBLOCK_FILE_BYTES: usize = 2 * SUPERBLOCK_BYTES;
 
@@ -291,9 +291,9 @@ mod tests {
     fn another_version_is_named_before_anything_of_it_is_interpreted() {
         let mut bytes = example().encode();
         for copy in [0, SUPERBLOCK_BYTES] {
-            bytes[copy + 8] = 2;
+            bytes[copy + 8] = FORMAT_VERSION as u8 + 1;
         }
-        assert_eq!(Superblock::read(&bytes), Err(SuperblockError::Version { got: 2 }));
+        assert_eq!(Superblock::read(&bytes), Err(SuperblockError::Version { got: FORMAT_VERSION + 1 }));
     }
 
     #[test]

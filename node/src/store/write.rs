@@ -95,7 +95,8 @@ impl Store {
             return false;
         }
         let Some(number) = self.files.first(FileState::Ready) else { return false };
-        self.files.open(number, self.next_incarnation, self.flights.next_number());
+        let now_s = self.wall_clock_s();
+        self.files.open(number, self.next_incarnation, self.flights.next_number(), now_s);
         let mut open = OpenFile::new(number, self.next_incarnation, self.config.file_bytes);
         open.schedule_snapshot(&self.snapshot(), &self.files.newly_freed());
         self.opened.get_or_insert(self.flights.next_number() + open.scheduled.len() as u64 - 1);
@@ -105,6 +106,8 @@ impl Store {
     }
 
     fn close_file(&mut self) {
+        let number = self.open.as_ref().expect("only an open file is closed").number;
+        self.files.closes(number, self.wall_clock_s());
         let (snapshot, omits) = (self.snapshot(), self.files.newly_freed());
         let open = self.open.as_mut().expect("only an open file is closed");
         open.schedule_closing(&snapshot, &omits);

@@ -79,7 +79,12 @@ impl World {
     }
 
     fn start(disk: Disk, books: Books, replayed: Replayed) -> Self {
-        let config = StoreConfig { disk: DISK, file_bytes: FILE_BYTES, files_max: FILES_MAX };
+        let config = StoreConfig {
+            disk: DISK,
+            file_bytes: FILE_BYTES,
+            files_max: FILES_MAX,
+            wall_clock_at_zero_s: 1_700_000_000,
+        };
         Self {
             disk,
             store: Store::new(config, replayed),

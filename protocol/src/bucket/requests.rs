@@ -105,6 +105,9 @@ impl Bucket {
             Request::Trim { log, floor, .. } => self.check_log(log).and_then(|()| self.trim(floor)),
             Request::Delete { log, epoch } => self.check_log(log).and_then(|()| self.delete(epoch)),
             Request::Hello { .. } => Err(Refusal::BadRequest { why: "a hello names no disk".into() }),
+            Request::Provenance { .. } => Err(Refusal::BadRequest {
+                why: "a bucket keeps no times: look at its objects with the tools of its store".into(),
+            }),
         };
         match begun {
             Ok((work, next)) => self.go_on(number, Active { from, work }, next),

@@ -213,6 +213,10 @@ impl Replica {
             }
             Request::Inspect { log, segments } => self.inspect(log, &segments, absent)?,
             Request::Hello { .. } => return Err(Refusal::BadRequest { why: "a hello names no disk".into() }),
+            Request::Provenance { .. } => {
+                let why = "a replica in memory keeps no times: ask a node for its provenance".into();
+                return Err(Refusal::BadRequest { why });
+            }
         };
         self.effects.push_back(ReplicaEffect::Reply { to: from, reply });
         Ok(())

@@ -104,7 +104,8 @@ impl Replica {
         }
     }
 
-    pub(super) fn check_disk(&self, named: DiskId) -> Result<(), Refusal> {
+    /// P4: whether a request for the disk `named` is for this replica.
+    pub fn check_disk(&self, named: DiskId) -> Result<(), Refusal> {
         if named == self.identity.current || self.identity.retired.contains(&named) || planted!(AnyDiskAnswers) {
             Ok(())
         } else {

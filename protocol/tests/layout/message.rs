@@ -9,7 +9,7 @@ use quarry_protocol::limits::{
     WINDOW_CHUNKS_MAX,
 };
 use quarry_protocol::message::{
-    Answer, MessageError, NodeInfo, Refusal, Reply, Request, Run, SegmentView, ShardAddress, shard_of,
+    Answer, MessageError, NodeInfo, ProvenanceRun, Refusal, Reply, Request, Run, SegmentView, ShardAddress, shard_of,
 };
 
 fn id() -> impl Strategy<Value = SegmentId> {
@@ -67,7 +67,13 @@ fn request() -> impl Strategy<Value = Request> {
             word: Epoch(word),
             floor: ChunkSeq(floor)
         }),
-        (log, any::<u64>()).prop_map(|(log, epoch)| Request::Delete { log, epoch: Epoch(epoch) }),
+        (log.clone(), any::<u64>()).prop_map(|(log, epoch)| Request::Delete { log, epoch: Epoch(epoch) }),
+        (log, id(), any::<u64>(), any::<u64>()).prop_map(|(log, segment, a, b)| Request::Provenance {
+            log,
+            segment,
+            from: ChunkSeq(a.min(b)),
+            to: ChunkSeq(a.max(b)),
+        }),
     ]
 }
 
@@ -115,6 +121,13 @@ fn reply() -> impl Strategy<Value = Reply> {
         any::<u64>().prop_map(|floor| Reply::Trimmed { floor: ChunkSeq(floor) }),
         Just(Reply::Deleted),
         refusal().prop_map(Reply::Refused),
+        (prop::collection::vec(any::<([u64; 4], Option<u64>)>(), 0..40), any::<u64>()).prop_map(|(runs, next)| {
+            let run = |([from, to, stored_from_s, stored_to_s], verified_at_s): ([u64; 4], _)| {
+                let (from, to) = (ChunkSeq(from), ChunkSeq(to));
+                ProvenanceRun { from, to, stored_from_s, stored_to_s, verified_at_s }
+            };
+            Reply::Provenance { runs: runs.into_iter().map(run).collect(), next: ChunkSeq(next) }
+        }),
     ]
 }
 
@@ -217,6 +230,11 @@ fn golden_requests() -> Vec<(Request, &'static str)> {
             "06101112131415161718191a1b1c1d1e1f09000000000000000000000000000000000000000000000000000000000000 \
              0000000000",
         ),
+        (
+            Request::Provenance { log, segment, from: ChunkSeq(3), to: ChunkSeq(8) },
+            "07101112131415161718191a1b1c1d1e1f08070605040302011413121103000000000000000800000000000000000000 \
+             0000000000",
+        ),
     ]
 }
 
@@ -224,6 +242,8 @@ fn golden_replies() -> Vec<(Reply, &'static str)> {
     let run = Run { from: ChunkSeq(3), to: ChunkSeq(8), answer: Answer::Unknown };
     let view = SegmentView { segment: SEGMENT, watermark: ChunkSeq(3), newest: Some(ChunkSeq(7)), runs: vec![run] };
     let (fence, floor, segments) = (Epoch(9), ChunkSeq(2), vec![view]);
+    let (from, to, verified_at_s) = (ChunkSeq(3), ChunkSeq(8), Some(0x61));
+    let provenance = ProvenanceRun { from, to, stored_from_s: 0x51, stored_to_s: 0x52, verified_at_s };
     vec![
         (
             Reply::Fenced { fence, floor, segments: segments.clone() },
@@ -254,6 +274,11 @@ fn golden_replies() -> Vec<(Reply, &'static str)> {
             Reply::Refused(Refusal::WrongDisk { named: disk(), here: DiskId([1; 16]) }),
             "0701a0a1a2a3a4a5a6a7a8a9aaabacadaeaf0101010101010101010101010101010100",
         ),
+        (
+            Reply::Provenance { runs: vec![provenance], next: ChunkSeq(8) },
+            "030000000000000008000000000000005100000000000000520000000000000001610000000000000008d6ffffff0100 \
+             00000800000000000000000000000000000000000000000000000000",
+        ),
     ]
 }
 
@@ -269,6 +294,7 @@ fn messages_beyond_their_bounds_are_refused() {
         Request::Inspect { log, segments },
         Request::Freeze { log, epoch, segment, from: ChunkSeq(0), to: far },
         Request::Freeze { log, epoch, segment, from: ChunkSeq(1), to: ChunkSeq(0) },
+        Request::Provenance { log, segment, from: ChunkSeq(1), to: ChunkSeq(0) },
         Request::Read { log, segment, from: ChunkSeq(0), chunks_max: READ_CHUNKS_MAX + 1, bytes_max: 1 },
         Request::Read { log, segment, from: ChunkSeq(0), chunks_max: 1, bytes_max: READ_BYTES_MAX + 1 },
     ];
@@ -276,12 +302,15 @@ fn messages_beyond_their_bounds_are_refused() {
         assert!(matches!(Request::decode(&request.encode()), Err(MessageError::Bound { .. })), "{request:?}");
     }
     let run = Run { from: ChunkSeq(0), to: ChunkSeq(1), answer: Answer::Have };
+    let (from, to, verified_at_s) = (ChunkSeq(0), ChunkSeq(1), Some(1));
+    let provenance = ProvenanceRun { from, to, stored_from_s: 1, stored_to_s: 1, verified_at_s };
     let runs = vec![run; RANGES_PER_ANSWER_MAX + 1];
     let view = SegmentView { segment, watermark: ChunkSeq(0), newest: None, runs: runs.clone() };
     let info =
         NodeInfo { cluster: "c".into(), zone: "z".into(), advertise: "a:1".into(), shards: Vec::new(), shard: 1 };
     let replies = [
         Reply::Frozen { runs },
+        Reply::Provenance { runs: vec![provenance; RANGES_PER_ANSWER_MAX + 1], next: ChunkSeq(0) },
         Reply::Fenced { fence: epoch, floor: ChunkSeq(0), segments: vec![view.clone()] },
         Reply::Inspected { fence: epoch, floor: ChunkSeq(0), segments: vec![view] },
         Reply::Hello(info.clone()),
@@ -299,6 +328,14 @@ fn the_largest_answer_fits_in_a_frame() {
     let runs: Vec<Run> = (0..RANGES_PER_ANSWER_MAX).map(run).collect();
     let view = SegmentView { segment: SEGMENT, watermark: ChunkSeq(0), newest: None, runs };
     let reply = Reply::Fenced { fence: Epoch(1), floor: ChunkSeq(0), segments: vec![view] };
+    let body = reply.encode();
+    assert!(body.len() <= FRAME_CONTROL_BODY_BYTES_MAX as usize, "{} bytes", body.len());
+    assert_eq!(Reply::decode(&body), Ok(reply));
+    let run = |i: usize| {
+        let (from, to, verified_at_s) = (ChunkSeq(i as u64), ChunkSeq(i as u64 + 1), Some(1));
+        ProvenanceRun { from, to, stored_from_s: 1, stored_to_s: 2, verified_at_s }
+    };
+    let reply = Reply::Provenance { runs: (0..RANGES_PER_ANSWER_MAX).map(run).collect(), next: ChunkSeq(9) };
     let body = reply.encode();
     assert!(body.len() <= FRAME_CONTROL_BODY_BYTES_MAX as usize, "{} bytes", body.len());
     assert_eq!(Reply::decode(&body), Ok(reply));

@@ -22,8 +22,17 @@ pub(crate) fn golden_records() -> Vec<(Record, &'static str)> {
             "0200000000000000 101112131415161718191a1b1c1d1e1f 0807060504030201 14131211 00000000 4600000000000000 5a00000000000000",
         ),
         (
-            Record::File(FileRecord { number: 0x3132_3334, incarnation: 3, first: 100, last: 200 }),
-            "0300000000000000 34333231 000000000000000000000000 6400000000000000 c800000000000000 0300000000000000",
+            Record::File(FileRecord {
+                number: 0x3132_3334,
+                incarnation: 3,
+                first: 100,
+                last: 200,
+                opened_at_s: 0x5152_5354,
+                closed_at_s: 0x6162_6364,
+                verified_at_s: 0x7172_7374,
+            }),
+            "0300000000000000 34333231 00000000 6463626100000000 6400000000000000 c800000000000000 0300000000000000 \
+             5453525100000000 7473727100000000",
         ),
         (
             Record::Identity(IdentityRecord { disk: disk(), since: 77, retired: true }),
@@ -74,8 +83,8 @@ fn an_unknown_tag_is_refused() {
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
-    (1..=6_u8, any::<[u8; 16]>(), any::<[u64; 4]>(), any::<[u32; 4]>(), any::<bool>()).prop_map(
-        |(kind, id, [a, b, c, d], [e, f, g, h], retired)| {
+    (1..=6_u8, any::<[u8; 16]>(), any::<[u64; 6]>(), any::<[u32; 4]>(), any::<bool>()).prop_map(
+        |(kind, id, [a, b, c, d, i, j], [e, f, g, h], retired)| {
             let (log, segment) = (LogId(id), SegmentId { epoch: Epoch(a), index: e });
             match kind {
                 1 => Record::Log(LogRecord {
@@ -86,7 +95,15 @@ fn any_record() -> impl Strategy<Value = Record> {
                     word: Epoch(d),
                 }),
                 2 => Record::Loss(LossRecord { log, segment, from: ChunkSeq(b), to: ChunkSeq(c) }),
-                3 => Record::File(FileRecord { number: e, incarnation: a, first: b, last: c }),
+                3 => Record::File(FileRecord {
+                    number: e,
+                    incarnation: a,
+                    first: b,
+                    last: c,
+                    opened_at_s: d,
+                    closed_at_s: i,
+                    verified_at_s: j,
+                }),
                 4 => Record::Identity(IdentityRecord { disk: DiskId(id), since: a, retired }),
                 5 => Record::Chunk(ChunkRecord {
                     log,

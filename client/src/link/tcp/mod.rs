@@ -136,6 +136,7 @@ const fn name_of(request: &Request) -> &'static str {
         Request::Read { .. } => "read",
         Request::Trim { .. } => "trim",
         Request::Delete { .. } => "delete",
+        Request::Provenance { .. } => "provenance",
     }
 }
 

@@ -84,7 +84,12 @@ impl Fake {
             shards: vec![ShardAddress { disk: DISK, retired: Vec::new(), port: 1 }],
             shard: 0,
         };
-        let store = StoreConfig { disk: DISK, file_bytes: FILE_BYTES_MIN, files_max: files };
+        let store = StoreConfig {
+            disk: DISK,
+            file_bytes: FILE_BYTES_MIN,
+            files_max: files,
+            wall_clock_at_zero_s: 1_700_000_000,
+        };
         let mut fake = Self {
             shard: Shard::new(ShardConfig { node, store }, Replayed::fresh(DISK)),
             now: Micros(1),

@@ -2,7 +2,7 @@
 
 use super::fake::{Fake, LOG, ONE, TWO, chunk, segment};
 use crate::shard::{AdminAnswer, AdminRequest, ConnectionId, ShardEffect, ShardEvent};
-use quarry_protocol::ids::{ChunkSeq, LogId};
+use quarry_protocol::ids::{ChunkSeq, DiskId, LogId};
 use quarry_protocol::limits::{CONNECTION_REQUESTS_MAX, CONNECTIONS_PER_SHARD_MAX};
 use quarry_protocol::message::{Answer, Refusal, Reply, Request};
 
@@ -217,4 +217,24 @@ fn reading_an_unknown_log_ends_at_once() {
     fake.read(ONE, 1, 5, 100);
     fake.perform();
     assert_eq!(fake.reply(1), &Reply::ReadEnd { next: ChunkSeq(5), answer: Answer::Never });
+}
+
+/// P4: what is held is told to whoever names this disk, without a fence; it is nothing before it is durable.
+#[test]
+fn the_provenance_of_what_is_held_is_told() {
+    let mut fake = Fake::new(8);
+    for seq in 0..3 {
+        fake.put(ONE, seq, chunk(1, seq, 100));
+    }
+    let request = Request::Provenance { log: LOG, segment: segment(1), from: ChunkSeq(1), to: ChunkSeq(9) };
+    fake.ask(TWO, 10, request.clone());
+    fake.settle();
+    fake.ask(TWO, 11, request.clone());
+    let (connection, disk) = (TWO, DiskId([9; 16]));
+    fake.handle(ShardEvent::Request { connection, request_id: 12, disk, request });
+    fake.settle();
+    assert_eq!(fake.reply(10), &Reply::Provenance { runs: Vec::new(), next: ChunkSeq(9) });
+    let Reply::Provenance { runs, next: ChunkSeq(9) } = fake.reply(11) else { panic!("{:?}", fake.reply(11)) };
+    assert_eq!(runs.iter().map(|run| (run.from.0, run.to.0)).collect::<Vec<_>>(), [(1, 3)]);
+    assert!(matches!(fake.reply(12), Reply::Refused(Refusal::WrongDisk { .. })), "{:?}", fake.reply(12));
 }

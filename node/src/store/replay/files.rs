@@ -164,5 +164,5 @@ fn unlisted(base: &Base, seen: &FileSeen, file_bytes: u64) -> Role {
 
 /// How the snapshots list a file that must not be touched and whose content nobody knows.
 pub(super) const fn quarantine(number: u32) -> FileRecord {
-    FileRecord { number, incarnation: 0, first: 0, last: 0 }
+    FileRecord { number, incarnation: 0, first: 0, last: 0, opened_at_s: 0, closed_at_s: 0, verified_at_s: 0 }
 }

@@ -127,7 +127,10 @@ impl Settle<'_> {
             .filter(|(at, file)| file.from <= self.line.end && !self.line.is_lost(*at))
             .map(|(_, file)| {
                 let InUse { number, incarnation, opening, .. } = *file;
-                (number, FileRecord { number, incarnation, first: opening, last: self.line.last_in(file) })
+                // Of a file that was opened after the base nobody knows when that was.
+                let listed = self.base.files.iter().find(|listed| listed.incarnation == incarnation);
+                let (first, last) = (opening, self.line.last_in(file));
+                (number, FileRecord { number, incarnation, first, last, ..listed.copied().unwrap_or_default() })
             })
             .collect();
         for (&number, role) in self.roles {

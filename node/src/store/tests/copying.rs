@@ -90,13 +90,6 @@ fn a_misdirected_chunk_is_reported_lost() {
     driver.finish();
 }
 
-/// What a start finds, on the same files.
-fn restart(driver: &Driver) -> Driver {
-    let mut next = Driver::with(5, driver.replay());
-    next.files.clone_from(&driver.files);
-    next
-}
-
 /// D7: a file whose only live chunk is lost cannot be emptied. The next emptiest one is, and service goes on.
 #[test]
 fn a_file_that_cannot_be_emptied_does_not_keep_the_others() {
@@ -112,7 +105,7 @@ fn a_file_that_cannot_be_emptied_does_not_keep_the_others() {
             let place = driver.store.locate(&key(7, 0)).expect("just stored");
             driver.files.get_mut(&place.file).expect("its file")[place.position as usize + CHUNK_HEADER_BYTES] ^= 1;
         }
-        driver = restart(&driver);
+        driver = driver.restarted();
     }
     driver.run();
     driver.push_chunk(key(1, 0), 1000);

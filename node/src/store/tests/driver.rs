@@ -17,6 +17,8 @@ use quarry_protocol::snapshot::{LogRecord, Record};
 use quarry_protocol::time::Micros;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What the clock on the wall shows when a store starts, in Unix seconds.
+pub(super) const WALL_CLOCK_S: u64 = 1_700_000_000;
 pub(super) const DISK: DiskId = DiskId([0xd1; 16]);
 
 /// A write in progress.
@@ -35,6 +37,7 @@ pub(super) enum End {
 }
 
 pub(super) struct Driver {
+    pub(super) config: StoreConfig,
     pub(super) store: Store,
     pub(super) now: Micros,
     pub(super) files: BTreeMap<u32, Vec<u8>>,
@@ -89,10 +92,23 @@ impl Driver {
     }
 
     pub(super) fn with(files_max: u32, replayed: Replayed) -> Self {
-        let config = StoreConfig { disk: DISK, file_bytes: FILE_BYTES_MIN, files_max };
+        let (disk, file_bytes, wall_clock_at_zero_s) = (DISK, FILE_BYTES_MIN, WALL_CLOCK_S);
+        Self::with_config(StoreConfig { disk, file_bytes, files_max, wall_clock_at_zero_s }, replayed)
+    }
+
+    /// What a start finds, on the same files.
+    pub(super) fn restarted(&self) -> Self {
+        let wall_clock_at_zero_s = self.config.wall_clock_at_zero_s + self.now.0 / 1_000_000;
+        let mut next = Self::with_config(StoreConfig { wall_clock_at_zero_s, ..self.config }, self.replay());
+        next.files.clone_from(&self.files);
+        next
+    }
+
+    fn with_config(config: StoreConfig, replayed: Replayed) -> Self {
         let through = replayed.next_batch - 1;
         let files = replayed.free_files.iter().map(|file| (*file, vec![0xee; FILE_BYTES_MIN as usize])).collect();
         Self {
+            config,
             store: Store::new(config, replayed),
             now: Micros(1_000_000),
             files,

@@ -4,8 +4,9 @@ mod batching;
 mod copying;
 mod driver;
 mod failing;
+mod provenance;
 mod random;
 mod rollover;
 mod space;
 
-use driver::{Driver, End, key, log};
+use driver::{Driver, End, WALL_CLOCK_S, key, log};

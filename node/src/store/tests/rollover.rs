@@ -129,7 +129,8 @@ fn a_start_opens_a_fresh_file_and_goes_on_counting() {
     let mut replayed = Replayed::fresh(super::driver::DISK);
     let live = Place { file: 3, position: 4096, length: 10 };
     replayed.index.insert(key(1, 7), live);
-    let old = |number, last| FileRecord { number, incarnation: u64::from(number), first: 1, last };
+    let old =
+        |number, last| FileRecord { number, incarnation: u64::from(number), first: 1, last, ..FileRecord::default() };
     replayed.files = vec![old(3, 40), old(4, 41)];
     replayed.free_files = vec![5];
     let segment = SegmentId { epoch: Epoch(6), index: 0 };

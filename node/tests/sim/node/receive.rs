@@ -120,7 +120,7 @@ fn question_of(request: &Request) -> Option<Question> {
         Request::Inspect { log, .. } => Question::Inspect { log: *log },
         Request::Trim { log, .. } => Question::Trim { log: *log },
         Request::Delete { log, .. } => Question::Delete { log: *log },
-        Request::Hello { .. } | Request::Read { .. } => return None,
+        Request::Hello { .. } | Request::Read { .. } | Request::Provenance { .. } => return None,
     })
 }
 
@@ -133,5 +133,6 @@ const fn name_of(request: &Request) -> &'static str {
         Request::Read { .. } => "read",
         Request::Trim { .. } => "trim",
         Request::Delete { .. } => "delete",
+        Request::Provenance { .. } => "provenance",
     }
 }

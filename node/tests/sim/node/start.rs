@@ -147,7 +147,12 @@ impl Node {
                 core.note_of_every_log(|| Step::Retire { replica, new });
             }
             (host.identity, host.names) = (new, found.identity());
-            let store = StoreConfig { disk: host.disk.formatted, file_bytes: FILE_BYTES, files_max: self.files_max };
+            let store = StoreConfig {
+                disk: host.disk.formatted,
+                file_bytes: FILE_BYTES,
+                files_max: self.files_max,
+                wall_clock_at_zero_s: 1_700_000_000,
+            };
             let mut shard = Shard::new(ShardConfig { node: info, store }, found);
             if core.trace.wanted {
                 shard.record_actions();

@@ -80,7 +80,8 @@ pub(crate) fn log_of(request: &Request) -> LogId {
         | Request::Inspect { log, .. }
         | Request::Read { log, .. }
         | Request::Trim { log, .. }
-        | Request::Delete { log, .. } => *log,
+        | Request::Delete { log, .. }
+        | Request::Provenance { log, .. } => *log,
         Request::Hello { .. } => panic!("nobody greets a bucket"),
     }
 }

@@ -135,7 +135,13 @@ impl Image {
         if !self.files.contains_key(&file) {
             self.make(file);
         }
-        let record = FileRecord { number: file, incarnation: self.incarnation, first: self.next, last: self.next };
+        let record = FileRecord {
+            number: file,
+            incarnation: self.incarnation,
+            first: self.next,
+            last: self.next,
+            ..FileRecord::default()
+        };
         self.incarnation += 1;
         self.open = Some(Open { record, position: 0, chunks: Vec::new() });
         self.snapshot();
