@@ -23,6 +23,7 @@ pub mod digest;
 pub mod frame;
 pub mod ids;
 pub mod limits;
+pub mod member;
 pub mod message;
 pub mod planted;
 pub mod quorum;

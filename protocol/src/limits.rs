@@ -79,6 +79,18 @@ pub const BUCKET_TRIES_MAX: u32 = 4;
 /// Most segments that a bucket's machine knows: those of a record, and as many that left it and are still being swept.
 pub const BUCKET_SEGMENTS_MAX: usize = 2 * SEGMENTS_PER_LOG_MAX;
 
+// --- members ----------------------------------------------------------------------------------------
+
+/// Most nodes of a cluster; further ones are not taken in.
+pub const MEMBERS_MAX: usize = 1024;
+/// Most nodes that one reply lists.
+pub const MEMBERS_PER_REPLY_MAX: usize = 64;
+/// Longest sentence about what is wrong with a node, in bytes.
+pub const TROUBLE_BYTES_MAX: usize = 255;
+/// Upper bound of one node in a reply, in bytes.
+pub const MEMBER_BYTES_MAX: usize =
+    256 + SHARDS_MAX * 24 + 2 * (ADDRESS_BYTES_MAX + ZONE_BYTES_MAX) + TROUBLE_BYTES_MAX;
+
 // --- register ---------------------------------------------------------------------------------------
 
 /// Longest log name, in bytes.
@@ -191,6 +203,9 @@ const _: () = {
     // A window's answer fits in a control frame: 24 bytes per run and a fixed part.
     assert!(RANGES_PER_ANSWER_MAX * PROVENANCE_RUN_BYTES + 4096 <= FRAME_CONTROL_BODY_BYTES_MAX as usize);
     assert!(RANGES_PER_ANSWER_MAX * 24 + 4096 <= FRAME_CONTROL_BODY_BYTES_MAX as usize);
+    // A page of members fits in a control frame, and every member comes up on some page.
+    assert!(MEMBERS_PER_REPLY_MAX * MEMBER_BYTES_MAX + 4096 <= FRAME_CONTROL_BODY_BYTES_MAX as usize);
+    assert!(MEMBERS_PER_REPLY_MAX > 0 && MEMBERS_PER_REPLY_MAX <= MEMBERS_MAX);
     assert!(WINDOW_CHUNKS_DEFAULT <= WINDOW_CHUNKS_MAX && WINDOW_BYTES_DEFAULT <= WINDOW_BYTES_MAX);
     assert!(WINDOW_BYTES_MAX >= CHUNK_PAYLOAD_BYTES_MAX as u64 && CONNECTION_REQUESTS_MAX > WINDOW_CHUNKS_MAX as usize);
     assert!(SEGMENTS_RESERVED_FOR_RECOVERY < SEGMENTS_PER_LOG_MAX);

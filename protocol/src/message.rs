@@ -4,9 +4,10 @@
 
 use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
 use crate::limits::{
-    ADDRESS_BYTES_MAX, PROVENANCE_RUN_BYTES, RANGES_PER_ANSWER_MAX, READ_BYTES_MAX, READ_CHUNKS_MAX,
-    SEGMENTS_PER_REQUEST_MAX, SHARDS_MAX, WINDOW_CHUNKS_MAX, ZONE_BYTES_MAX,
+    ADDRESS_BYTES_MAX, MEMBERS_PER_REPLY_MAX, PROVENANCE_RUN_BYTES, RANGES_PER_ANSWER_MAX, READ_BYTES_MAX,
+    READ_CHUNKS_MAX, SEGMENTS_PER_REQUEST_MAX, SHARDS_MAX, WINDOW_CHUNKS_MAX, ZONE_BYTES_MAX,
 };
+use crate::member::Member;
 use alloc::string::String;
 use alloc::vec::Vec;
 use rkyv::{Archive, Deserialize, Serialize};
@@ -90,6 +91,11 @@ pub enum Request {
         from: ChunkSeq,
         /// One past the last seq.
         to: ChunkSeq,
+    },
+    /// Which nodes the cluster has, in order of [`Member::node`]. Answered with [`Reply::Members`], page by page.
+    Members {
+        /// The last node of the page before; none for the first page.
+        after: Option<DiskId>,
     },
 }
 
@@ -227,6 +233,15 @@ pub enum Reply {
         /// The first seq that was not looked at: ask again from here if it is below what was asked for.
         next: ChunkSeq,
     },
+    /// Nodes of the cluster. A node that gossips with nobody knows only itself.
+    Members {
+        /// At most [`MEMBERS_PER_REPLY_MAX`], in order of [`Member::node`].
+        members: Vec<Member>,
+        /// Changes whenever the answering node's list does; says nothing about other nodes' lists.
+        version: u64,
+        /// Whether there are further ones.
+        more: bool,
+    },
 }
 
 /// Why a shard refused.
@@ -361,7 +376,7 @@ impl Request {
                 bound("bytes to read", u64::from(*bytes_max), u64::from(READ_BYTES_MAX))?;
             }
             Self::Provenance { from, to, .. } => bound("first seq of the provenance", from.0, to.0)?,
-            Self::Trim { .. } | Self::Delete { .. } => {}
+            Self::Trim { .. } | Self::Delete { .. } | Self::Members { .. } => {}
         }
         Ok(request)
     }
@@ -392,6 +407,12 @@ impl Reply {
             }
             Self::Frozen { runs } => bound("number of runs", runs.len() as u64, RANGES_PER_ANSWER_MAX as u64)?,
             Self::Provenance { runs, .. } => bound("number of runs", runs.len() as u64, RANGES_PER_ANSWER_MAX as u64)?,
+            Self::Members { members, .. } => {
+                bound("number of members", members.len() as u64, MEMBERS_PER_REPLY_MAX as u64)?;
+                for (what, got, max) in members.iter().filter_map(Member::excess) {
+                    bound(what, got, max)?;
+                }
+            }
             Self::ReadEnd { .. } | Self::Trimmed { .. } | Self::Deleted | Self::Refused(_) => {}
         }
         Ok(reply)

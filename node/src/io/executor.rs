@@ -2,7 +2,7 @@
 
 use super::mailbox::{Letter, Mailbox};
 use super::owner::Owner;
-use super::world::World;
+use super::world::{Event, World};
 use super::{probe, serve};
 use crate::layout;
 use crate::shard::{Shard, ShardConfig};
@@ -159,6 +159,7 @@ async fn read_letters(world: Rc<World>, letters: Arc<Mailbox>) {
                 ticket += 1;
                 world.ask(ticket, request, answer);
             }
+            Letter::Members(list) => world.put(Event::Members { list }),
             Letter::Stop => world.stop(),
         }
     }

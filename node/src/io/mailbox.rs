@@ -1,10 +1,10 @@
 //! How other threads talk to a shard: letters in a queue, and a waker. Runtime-neutral: the control plane puts letters
 //! in from Tokio and awaits answers on Tokio's oneshot; the shard's thread only sees a future that wakes.
 
-use crate::shard::{AdminAnswer, AdminRequest};
+use crate::shard::{AdminAnswer, AdminRequest, MemberList};
 use futures::task::AtomicWaker;
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
@@ -21,6 +21,9 @@ pub(crate) enum Letter {
         /// Where the answer goes.
         answer: oneshot::Sender<AdminAnswer>,
     },
+    /// What is known of the cluster changed.
+    #[allow(dead_code, reason = "the control plane's gossip sends it")]
+    Members(Arc<MemberList>),
     /// Begin a clean stop.
     Stop,
 }

@@ -133,6 +133,7 @@ impl Owner {
             Event::Prepared { file, result } => ShardEvent::Prepared { file, result },
             Event::ReadDone { token, sent, outcome } => ShardEvent::ReadDone { token, sent, outcome },
             Event::Admin { ticket, request } => ShardEvent::Admin { ticket, request },
+            Event::Members { list } => ShardEvent::Members { list },
             Event::Stop => ShardEvent::Stop,
         };
         self.shard.handle(now, event);

@@ -4,7 +4,7 @@
 use super::connection::Connection;
 use super::disk::{Disk, ReadBytes};
 use super::slots::Slots;
-use crate::shard::{AdminAnswer, AdminRequest, ConnectionId, ReadOutcome};
+use crate::shard::{AdminAnswer, AdminRequest, ConnectionId, MemberList, ReadOutcome};
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::limits::SHARD_BUFFER_BYTES_MAX;
@@ -15,6 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -31,6 +32,7 @@ pub(super) enum Event {
     ReadDone { token: u64, sent: u32, outcome: ReadOutcome },
     CopyRead { token: u64, result: Result<ReadBytes, String> },
     Admin { ticket: u64, request: AdminRequest },
+    Members { list: Arc<MemberList> },
     Stop,
 }
 

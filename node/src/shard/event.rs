@@ -2,11 +2,13 @@
 //! world.
 
 use super::admin::{AdminAnswer, AdminRequest};
+use super::members::MemberList;
 use crate::store::{ChunkKey, Part, Place};
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::message::Request;
 use quarry_protocol::replica::Slot;
+use std::sync::Arc;
 
 /// One accepted connection. Never used twice in the life of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,6 +104,11 @@ pub enum ShardEvent<'a> {
         ticket: u64,
         /// What it asks.
         request: AdminRequest,
+    },
+    /// What is known of the cluster changed.
+    Members {
+        /// All of it.
+        list: Arc<MemberList>,
     },
     /// A clean stop begins: no more requests come. [`ShardEffect::Settled`] says when it is done.
     Stop,

@@ -12,12 +12,14 @@
 mod admin;
 mod connections;
 mod event;
+mod members;
 mod reads;
 #[cfg(test)]
 mod tests;
 
 pub use admin::{AdminAnswer, AdminRequest, Counters, ShardStatistics};
 pub use event::{ConnectionId, ReadOutcome, ShardEffect, ShardEvent};
+pub use members::MemberList;
 
 use crate::store::{ReplayReport, Replayed, Store, StoreConfig, StoreEffect, StoreEvent};
 use connections::{Asker, Connections};
@@ -30,6 +32,7 @@ use quarry_protocol::replica::{Replica, ReplicaEffect, ReplicaEvent, Slot, Ticke
 use quarry_protocol::time::Micros;
 use reads::{Reads, Wanted};
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// What a shard needs to know of the world.
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ pub struct ShardConfig {
 #[derive(Debug)]
 pub struct Shard {
     node: NodeInfo,
+    /// What clients are told of the cluster.
+    members: Arc<MemberList>,
     now: Micros,
     connections: Connections,
     replica: Replica,
@@ -76,6 +81,7 @@ impl Shard {
         let replica = Replica::new(identity, replayed.logs.iter().cloned());
         let replay = replayed.report.clone();
         Self {
+            members: Arc::new(MemberList::alone(&config.node)),
             node: config.node,
             now: Micros(0),
             connections: Connections::default(),
@@ -130,6 +136,7 @@ impl Shard {
                 let answer = self.admin(request);
                 self.effects.push_back(ShardEffect::Admin { ticket, answer });
             }
+            ShardEvent::Members { list } => self.members = list,
             ShardEvent::Stop => {
                 self.stop = Stop::Asked;
                 self.store.handle(self.now, StoreEvent::Stop);
@@ -298,6 +305,10 @@ impl Shard {
         match request {
             Request::Hello { cluster } => {
                 let reply = self.hello(cluster);
+                self.reply(from, &reply);
+            }
+            Request::Members { after } => {
+                let reply = self.members(after);
                 self.reply(from, &reply);
             }
             Request::Read { .. } => self.queue_read(from, asker.connection, request),

@@ -104,7 +104,9 @@ impl Bucket {
                 .and_then(|()| self.begin_read(number, from, segment, first, (chunks_max, bytes_max))),
             Request::Trim { log, floor, .. } => self.check_log(log).and_then(|()| self.trim(floor)),
             Request::Delete { log, epoch } => self.check_log(log).and_then(|()| self.delete(epoch)),
-            Request::Hello { .. } => Err(Refusal::BadRequest { why: "a hello names no disk".into() }),
+            Request::Hello { .. } | Request::Members { .. } => {
+                Err(Refusal::BadRequest { why: "a bucket is not asked for its node or cluster".into() })
+            }
             Request::Provenance { .. } => Err(Refusal::BadRequest {
                 why: "a bucket keeps no times: look at its objects with the tools of its store".into(),
             }),

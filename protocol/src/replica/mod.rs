@@ -212,7 +212,9 @@ impl Replica {
                 reply
             }
             Request::Inspect { log, segments } => self.inspect(log, &segments, absent)?,
-            Request::Hello { .. } => return Err(Refusal::BadRequest { why: "a hello names no disk".into() }),
+            Request::Hello { .. } | Request::Members { .. } => {
+                return Err(Refusal::BadRequest { why: "a disk is not asked for its node or cluster".into() });
+            }
             Request::Provenance { .. } => {
                 let why = "a replica in memory keeps no times: ask a node for its provenance".into();
                 return Err(Refusal::BadRequest { why });

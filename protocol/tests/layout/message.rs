@@ -5,9 +5,10 @@ use proptest::prelude::*;
 use quarry_protocol::frame::{FrameHeader, FrameKind};
 use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
 use quarry_protocol::limits::{
-    FRAME_CONTROL_BODY_BYTES_MAX, RANGES_PER_ANSWER_MAX, READ_BYTES_MAX, READ_CHUNKS_MAX, SEGMENTS_PER_REQUEST_MAX,
-    WINDOW_CHUNKS_MAX,
+    ADDRESS_BYTES_MAX, FRAME_CONTROL_BODY_BYTES_MAX, MEMBERS_PER_REPLY_MAX, RANGES_PER_ANSWER_MAX, READ_BYTES_MAX,
+    READ_CHUNKS_MAX, SEGMENTS_PER_REQUEST_MAX, SHARDS_MAX, TROUBLE_BYTES_MAX, WINDOW_CHUNKS_MAX, ZONE_BYTES_MAX,
 };
+use quarry_protocol::member::{Health, Liveness, Member, MemberShard};
 use quarry_protocol::message::{
     Answer, MessageError, NodeInfo, ProvenanceRun, Refusal, Reply, Request, Run, SegmentView, ShardAddress, shard_of,
 };
@@ -74,7 +75,30 @@ fn request() -> impl Strategy<Value = Request> {
             from: ChunkSeq(a.min(b)),
             to: ChunkSeq(a.max(b)),
         }),
+        any::<Option<[u8; 16]>>().prop_map(|after| Request::Members { after: after.map(DiskId) }),
     ]
+}
+
+/// A member with texts of up to `length` bytes.
+fn member(number: u8, length: usize, letter: &str) -> Member {
+    let text = |max: usize| letter.repeat(length.min(max) / letter.len());
+    let shard = |port: u16| MemberShard { disk: DiskId([number; 16]), port };
+    Member {
+        node: DiskId([number; 16]),
+        incarnation: u64::from(number),
+        zone: text(ZONE_BYTES_MAX),
+        rack: text(ZONE_BYTES_MAX),
+        advertise: text(ADDRESS_BYTES_MAX),
+        control: text(ADDRESS_BYTES_MAX),
+        shards: (0..length.min(SHARDS_MAX) as u16).map(shard).collect(),
+        capacity_bytes: u64::MAX,
+        live_bytes: 1,
+        load_bytes_per_s: 2,
+        health: Health::Failed,
+        draining: number.is_multiple_of(2),
+        liveness: Liveness::Suspect,
+        trouble: text(TROUBLE_BYTES_MAX),
+    }
 }
 
 fn refusal() -> impl Strategy<Value = Refusal> {
@@ -127,6 +151,11 @@ fn reply() -> impl Strategy<Value = Reply> {
                 ProvenanceRun { from, to, stored_from_s, stored_to_s, verified_at_s }
             };
             Reply::Provenance { runs: runs.into_iter().map(run).collect(), next: ChunkSeq(next) }
+        }),
+        (0..8_u8, any::<(u64, bool)>()).prop_map(|(count, (version, more))| Reply::Members {
+            members: (0..count).map(|number| member(number, usize::from(number) * 9, "é")).collect(),
+            version,
+            more,
         }),
     ]
 }
@@ -226,6 +255,11 @@ fn golden_requests() -> Vec<(Request, &'static str)> {
              0000000000",
         ),
         (
+            Request::Members { after: Some(disk()) },
+            "0801a0a1a2a3a4a5a6a7a8a9aaabacadaeaf000000000000000000000000000000000000000000000000000000000000 \
+             0000000000",
+        ),
+        (
             Request::Delete { log, epoch },
             "06101112131415161718191a1b1c1d1e1f09000000000000000000000000000000000000000000000000000000000000 \
              0000000000",
@@ -308,7 +342,13 @@ fn messages_beyond_their_bounds_are_refused() {
     let view = SegmentView { segment, watermark: ChunkSeq(0), newest: None, runs: runs.clone() };
     let info =
         NodeInfo { cluster: "c".into(), zone: "z".into(), advertise: "a:1".into(), shards: Vec::new(), shard: 1 };
+    let page = |members: Vec<Member>| Reply::Members { members, version: 1, more: false };
     let replies = [
+        page(vec![Member::default(); MEMBERS_PER_REPLY_MAX + 1]),
+        page(vec![Member { zone: "z".repeat(ZONE_BYTES_MAX + 1), ..Member::default() }]),
+        page(vec![Member { advertise: "a".repeat(ADDRESS_BYTES_MAX + 1), ..Member::default() }]),
+        page(vec![Member { trouble: "t".repeat(TROUBLE_BYTES_MAX + 1), ..Member::default() }]),
+        page(vec![Member { shards: vec![MemberShard { disk: disk(), port: 1 }; SHARDS_MAX + 1], ..Member::default() }]),
         Reply::Frozen { runs },
         Reply::Provenance { runs: vec![provenance; RANGES_PER_ANSWER_MAX + 1], next: ChunkSeq(0) },
         Reply::Fenced { fence: epoch, floor: ChunkSeq(0), segments: vec![view.clone()] },
@@ -336,6 +376,11 @@ fn the_largest_answer_fits_in_a_frame() {
         ProvenanceRun { from, to, stored_from_s: 1, stored_to_s: 2, verified_at_s }
     };
     let reply = Reply::Provenance { runs: (0..RANGES_PER_ANSWER_MAX).map(run).collect(), next: ChunkSeq(9) };
+    let body = reply.encode();
+    assert!(body.len() <= FRAME_CONTROL_BODY_BYTES_MAX as usize, "{} bytes", body.len());
+    assert_eq!(Reply::decode(&body), Ok(reply));
+    let members = (0..MEMBERS_PER_REPLY_MAX).map(|number| member(number as u8, 255, "x")).collect();
+    let reply = Reply::Members { members, version: 1, more: true };
     let body = reply.encode();
     assert!(body.len() <= FRAME_CONTROL_BODY_BYTES_MAX as usize, "{} bytes", body.len());
     assert_eq!(Reply::decode(&body), Ok(reply));

@@ -137,6 +137,7 @@ const fn name_of(request: &Request) -> &'static str {
         Request::Trim { .. } => "trim",
         Request::Delete { .. } => "delete",
         Request::Provenance { .. } => "provenance",
+        Request::Members { .. } => "members",
     }
 }
 

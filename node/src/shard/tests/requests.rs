@@ -1,10 +1,12 @@
 //! Puts and requests from a connection through replica, store and disk, and back.
 
 use super::fake::{Fake, LOG, ONE, TWO, chunk, segment};
-use crate::shard::{AdminAnswer, AdminRequest, ConnectionId, ShardEffect, ShardEvent};
+use crate::shard::{AdminAnswer, AdminRequest, ConnectionId, MemberList, ShardEffect, ShardEvent};
 use quarry_protocol::ids::{ChunkSeq, DiskId, LogId};
 use quarry_protocol::limits::{CONNECTION_REQUESTS_MAX, CONNECTIONS_PER_SHARD_MAX};
+use quarry_protocol::member::Member;
 use quarry_protocol::message::{Answer, Refusal, Reply, Request};
+use std::sync::Arc;
 
 /// P4, D4: acknowledged when durable, in order, whatever order the writes end in.
 #[test]
@@ -237,4 +239,22 @@ fn the_provenance_of_what_is_held_is_told() {
     let Reply::Provenance { runs, next: ChunkSeq(9) } = fake.reply(11) else { panic!("{:?}", fake.reply(11)) };
     assert_eq!(runs.iter().map(|run| (run.from.0, run.to.0)).collect::<Vec<_>>(), [(1, 3)]);
     assert!(matches!(fake.reply(12), Reply::Refused(Refusal::WrongDisk { .. })), "{:?}", fake.reply(12));
+}
+
+/// A node that gossips with nobody names itself; later, whatever the control plane heard last.
+#[test]
+fn clients_learn_the_members_from_any_shard() {
+    let mut fake = Fake::new(8);
+    fake.ask(ONE, 1, Request::Members { after: None });
+    fake.perform();
+    let Reply::Members { members, more: false, .. } = fake.reply(1) else { panic!("{:?}", fake.reply(1)) };
+    let [alone] = &members[..] else { panic!("{members:?}") };
+    assert_eq!((alone.advertise.as_str(), alone.zone.as_str(), alone.shards.len()), ("localhost:1", "a", 1));
+    let other = Member { node: DiskId([0xff; 16]), ..Member::default() };
+    let list = MemberList { version: 9, members: vec![alone.clone(), other.clone()] };
+    let after = Some(alone.node);
+    fake.handle(ShardEvent::Members { list: Arc::new(list) });
+    fake.ask(TWO, 2, Request::Members { after });
+    fake.perform();
+    assert_eq!(fake.reply(2), &Reply::Members { members: vec![other], version: 9, more: false });
 }

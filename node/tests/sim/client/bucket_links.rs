@@ -46,7 +46,7 @@ fn log_of(request: &Request) -> LogId {
         | Request::Trim { log, .. }
         | Request::Delete { log, .. }
         | Request::Provenance { log, .. } => *log,
-        Request::Hello { .. } => panic!("nobody greets a bucket"),
+        Request::Hello { .. } | Request::Members { .. } => panic!("nobody greets a bucket"),
     }
 }
 

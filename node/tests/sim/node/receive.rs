@@ -120,7 +120,9 @@ fn question_of(request: &Request) -> Option<Question> {
         Request::Inspect { log, .. } => Question::Inspect { log: *log },
         Request::Trim { log, .. } => Question::Trim { log: *log },
         Request::Delete { log, .. } => Question::Delete { log: *log },
-        Request::Hello { .. } | Request::Read { .. } | Request::Provenance { .. } => return None,
+        Request::Hello { .. } | Request::Read { .. } | Request::Provenance { .. } | Request::Members { .. } => {
+            return None;
+        }
     })
 }
 
@@ -134,5 +136,6 @@ const fn name_of(request: &Request) -> &'static str {
         Request::Trim { .. } => "trim",
         Request::Delete { .. } => "delete",
         Request::Provenance { .. } => "provenance",
+        Request::Members { .. } => "members",
     }
 }
