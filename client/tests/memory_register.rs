@@ -253,7 +253,12 @@ async fn an_open_of_a_full_log_fences_nobody_and_works_after_a_trim() {
     };
     let segments: Vec<_> = (0..SEGMENTS_PER_LOG_MAX as u64 - 1).map(sealed).collect();
     let tail = segments.len() as u64;
-    let record = LogRecord { epoch: Epoch(1), segments, ..LogRecord::new(LOG, LogId([3; 16])) };
+    let record = LogRecord {
+        number: quarry_protocol::ids::RecordNumber(1),
+        epoch: Epoch(1),
+        segments,
+        ..LogRecord::new(LOG, LogId([3; 16]))
+    };
     subject.register.compare_and_swap(None, &record).await.unwrap();
     let first = subject.store.open(LOG, OpenOptions::default()).await.unwrap().writer;
     first.append("x".into()).await.unwrap().await.unwrap();

@@ -37,7 +37,7 @@ async fn a_corrupt_record_is_an_error_and_stays() {
     let path = dir.path().join("logs/bad.log");
     let good = fs::read(&path).unwrap();
     let cut = good[..good.len() / 2].to_vec();
-    let future = String::from_utf8(good.clone()).unwrap().replacen("\"version\": 1", "\"version\": 2", 1).into_bytes();
+    let future = String::from_utf8(good.clone()).unwrap().replacen("\"version\": 2", "\"version\": 3", 1).into_bytes();
     let unknown = String::from_utf8(good.clone()).unwrap().replacen('{', "{\"surprise\": 1,", 1).into_bytes();
     let huge = vec![b' '; quarry_protocol::limits::RECORD_BYTES_MAX + 1];
     for content in [&b""[..], b"\0\0\0\0", &cut, &future, &unknown, &huge] {

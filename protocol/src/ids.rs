@@ -128,6 +128,44 @@ impl fmt::Display for Epoch {
     }
 }
 
+/// How often a log's record was changed: every change adds one. What a client read is named by it (P13), so that a node can tell
+/// newer words from older ones even where the epoch stayed the same. 0 is "before any record".
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+)]
+#[serde(transparent)]
+pub struct RecordNumber(pub u64);
+
+impl RecordNumber {
+    /// The number of the record that the next change makes.
+    ///
+    /// # Panics
+    /// After 2^64 - 1 changes of one record.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.checked_add(1).expect("a record's number reached 2^64 - 1"))
+    }
+}
+
+impl fmt::Display for RecordNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A chunk's number in its log, from 0.
 #[derive(
     Clone,

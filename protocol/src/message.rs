@@ -2,7 +2,7 @@
 //! `Request` or `Reply` frame whose body is one of the enums here, as checked rkyv.
 #![allow(missing_docs, reason = "rkyv derives archived twins of the documented types below, undocumented")]
 
-use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
+use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, RecordNumber, SegmentId};
 use crate::limits::{
     ADDRESS_BYTES_MAX, MEMBERS_PER_REPLY_MAX, PROVENANCE_RUN_BYTES, RANGES_PER_ANSWER_MAX, READ_BYTES_MAX,
     READ_CHUNKS_MAX, SEGMENTS_PER_REQUEST_MAX, SHARDS_MAX, WINDOW_CHUNKS_MAX, ZONE_BYTES_MAX,
@@ -68,8 +68,8 @@ pub enum Request {
     Trim {
         /// The log.
         log: LogId,
-        /// The epoch in the record that the client read (P13).
-        word: Epoch,
+        /// The number of the record that the client read (P13).
+        word: RecordNumber,
         /// The new floor.
         floor: ChunkSeq,
     },

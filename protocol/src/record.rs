@@ -1,7 +1,7 @@
 //! The register record: what is known of a log as a whole (DESIGN 3.1). Off the append path.
 
 use crate::digest::Digest;
-use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, OwnerId, SegmentId};
+use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, OwnerId, RecordNumber, SegmentId};
 use crate::limits::{
     ADDRESS_BYTES_MAX, LOG_NAME_BYTES_MAX, RECORD_BYTES_MAX, SEGMENTS_PER_LOG_MAX, SEGMENTS_RESERVED_FOR_RECOVERY,
     WINDOW_BYTES_MAX, WINDOW_CHUNKS_MAX, ZONE_BYTES_MAX,
@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Version of the record's format. Before 1.0 there is exactly one.
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 
 /// What a register gives with a record and wants back with a change to it: opaque, equal if and only if the
 /// record is. Every change compares the whole record as read (DESIGN 3.1).
@@ -25,6 +25,9 @@ pub struct Version(pub Vec<u8>);
 pub struct LogRecord {
     /// [`RECORD_VERSION`].
     pub version: u32,
+    /// Rises with every change, so no record ever comes back: neither a version that is the record's content nor a client's
+    /// word can be mistaken for a later one (P13; tla/MODULES.md, findings 1 and 2).
+    pub number: RecordNumber,
     /// The log's random id.
     pub log: LogId,
     /// The log's name, the key of the record.
@@ -197,6 +200,7 @@ impl LogRecord {
     pub fn new(name: &str, log: LogId) -> Self {
         Self {
             version: RECORD_VERSION,
+            number: RecordNumber(0),
             log,
             name: name.to_string(),
             epoch: Epoch(0),
@@ -205,6 +209,12 @@ impl LogRecord {
             deleted: false,
             segments: Vec::new(),
         }
+    }
+
+    /// The record to put in the place of this one: the same, one change further on.
+    #[must_use]
+    pub fn changed(&self) -> Self {
+        Self { number: self.number.next(), ..self.clone() }
     }
 
     /// The record as JSON, after [`Self::check`].
@@ -261,6 +271,12 @@ impl LogRecord {
         self.check_size("segments", self.segments.len(), segments_max)?;
         if self.log.is_zero() {
             return Err(self.inconsistent("its log id is zero".into()));
+        }
+        if self.number.0 < self.epoch.0 {
+            let (number, epoch) = (self.number, self.epoch);
+            return Err(self.inconsistent(alloc::format!(
+                "its number {number} lies below its epoch {epoch}, every claim is a change"
+            )));
         }
         for (i, segment) in self.segments.iter().enumerate() {
             self.check_segment(i, segment)?;

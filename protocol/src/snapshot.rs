@@ -14,7 +14,7 @@
 //! ```
 
 use crate::bytesio::{array, put, u32_at, u64_at};
-use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
+use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, RecordNumber, SegmentId};
 use crate::limits::RECORD_BYTES;
 
 /// A log's durable small state. Records of one log merge by maximum, in any order (P12, D5).
@@ -28,8 +28,8 @@ pub struct LogRecord {
     pub floor: ChunkSeq,
     /// The epoch that deleted the log; 0 if it is not deleted.
     pub deleted: Epoch,
-    /// The highest register epoch a client told this shard of (P13).
-    pub word: Epoch,
+    /// The highest record number a client told this shard of (P13).
+    pub word: RecordNumber,
 }
 
 impl LogRecord {
@@ -215,7 +215,7 @@ impl Record {
                 fence: Epoch(u64_at(bytes, 24)),
                 floor: ChunkSeq(u64_at(bytes, 32)),
                 deleted: Epoch(u64_at(bytes, 40)),
-                word: Epoch(u64_at(bytes, 48)),
+                word: RecordNumber(u64_at(bytes, 48)),
             }),
             2 => Self::Loss(LossRecord {
                 log,

@@ -22,6 +22,7 @@ pub async fn run(register: Arc<dyn Register>, prefix: &str) {
 pub fn sample(name: &str, epoch: u64) -> LogRecord {
     let mut record = LogRecord::new(name, LogId([7; 16]));
     record.epoch = Epoch(epoch);
+    record.number = quarry_protocol::ids::RecordNumber(epoch);
     record.owner = OwnerId([9; 16]);
     record.segments.push(Segment {
         id: SegmentId { epoch: Epoch(1), index: 0 },
@@ -41,6 +42,7 @@ pub async fn raise_epoch(register: &dyn Register, name: &str) -> u32 {
     for conflicts in 0..100_000 {
         let (version, mut record) = register.read(name).await.expect("reads").expect("is there");
         record.epoch = record.epoch.next();
+        record.number = record.number.next();
         match register.compare_and_swap(Some(&version), &record).await {
             Ok(_) => return conflicts,
             Err(SwapError::Conflict) => tokio::task::yield_now().await,

@@ -50,7 +50,7 @@ pub(crate) fn tell_after_open(parts: &Arc<Parts>, recovered: &RecoveryReport) {
     if floor == ChunkSeq(0) {
         return;
     }
-    let what = Request::Trim { log: recovered.record.log, word: recovered.epoch, floor };
+    let what = Request::Trim { log: recovered.record.log, word: recovered.record.number, floor };
     let (parts, before, record) = (Arc::clone(parts), recovered.before.clone(), recovered.record.clone());
     tokio::spawn(async move { tell(&parts, what, before.iter().chain([&record])).await });
 }

@@ -2,7 +2,7 @@
 
 use crate::client::{Answer, Client, SEGMENT, log, payload};
 use crate::running::{CLUSTER, FILE_BYTES, directory, options, try_start};
-use quarry_protocol::ids::{ChunkSeq, Epoch};
+use quarry_protocol::ids::{ChunkSeq, Epoch, RecordNumber};
 use quarry_protocol::message::{Refusal, Reply, Request};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -97,7 +97,7 @@ fn fill_and_recover(mount: &Path) {
 
     // A trim makes room, and service resumes by itself.
     let floor = ChunkSeq(stored - 2);
-    assert_eq!(client.ask(&Request::Trim { log: log(1), word: Epoch(1), floor }), Reply::Trimmed { floor });
+    assert_eq!(client.ask(&Request::Trim { log: log(1), word: RecordNumber(1), floor }), Reply::Trimmed { floor });
     let resumed = (0..600).any(|_| {
         std::thread::sleep(Duration::from_millis(50));
         client.put(log(1), SEGMENT, stored, &payload(stored, CHUNK_BYTES));

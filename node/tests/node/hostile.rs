@@ -4,7 +4,7 @@
 use crate::client::{Answer, Client, SEGMENT, header, log, payload};
 use crate::running::{CLUSTER, Running};
 use quarry_protocol::frame::{FrameHeader, FrameKind};
-use quarry_protocol::ids::{ChunkSeq, Epoch};
+use quarry_protocol::ids::{ChunkSeq, Epoch, RecordNumber};
 use quarry_protocol::limits::{CHUNK_PAYLOAD_BYTES_MAX, FRAME_CHUNK_BODY_BYTES_MAX, FRAME_HEADER_BYTES};
 use quarry_protocol::message::{self, Refusal, Reply, Request};
 
@@ -187,7 +187,7 @@ fn unknown_logs_and_seqs_beyond_the_end_are_answered() {
         let never = matches!(end, Reply::ReadEnd { next, answer: message::Answer::Never } if next == ChunkSeq(from));
         assert!(never, "{log} from {from}: {end:?}");
     }
-    let reply = client.ask(&Request::Trim { log: log(77), word: Epoch(1), floor: ChunkSeq(5) });
+    let reply = client.ask(&Request::Trim { log: log(77), word: RecordNumber(1), floor: ChunkSeq(5) });
     assert!(matches!(reply, Reply::Trimmed { .. }), "{reply:?}");
 }
 

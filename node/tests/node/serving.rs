@@ -2,7 +2,7 @@
 
 use crate::client::{Answer, SEGMENT, log, payload};
 use crate::running::Running;
-use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch};
+use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, RecordNumber};
 use quarry_protocol::limits::CHUNK_PAYLOAD_BYTES_MAX;
 use quarry_protocol::message::{self, Refusal, Reply, Request};
 
@@ -60,7 +60,7 @@ fn fences_floors_and_deletions_survive_a_restart() {
     }
     let fenced = client.ask(&Request::Fence { log: log(1), epoch: Epoch(7), segments: vec![SEGMENT] });
     assert!(matches!(fenced, Reply::Fenced { fence: Epoch(7), .. }), "{fenced:?}");
-    let trimmed = client.ask(&Request::Trim { log: log(1), word: Epoch(7), floor: ChunkSeq(4) });
+    let trimmed = client.ask(&Request::Trim { log: log(1), word: RecordNumber(7), floor: ChunkSeq(4) });
     assert_eq!(trimmed, Reply::Trimmed { floor: ChunkSeq(4) });
     assert_eq!(client.ask(&Request::Delete { log: log(2), epoch: Epoch(3) }), Reply::Deleted);
     running.restart();

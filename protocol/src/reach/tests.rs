@@ -22,7 +22,7 @@ struct Log {
 
 impl Log {
     fn new() -> Self {
-        let record = LogRecord { epoch: Epoch(9), ..LogRecord::new("log", LOG) };
+        let record = LogRecord { number: crate::ids::RecordNumber(9), epoch: Epoch(9), ..LogRecord::new("log", LOG) };
         Self { record, headers: BTreeMap::new() }
     }
 

@@ -182,6 +182,7 @@ impl Recovery {
                 }
                 self.created = false;
                 self.before = Some(record.clone());
+                record.number = record.number.next();
                 record.epoch = if planted!(ClaimKeepsEpoch) { record.epoch.max(Epoch(1)) } else { record.epoch.next() };
                 record.owner = self.config.owner;
                 self.swap(Some(version), record);
@@ -203,6 +204,8 @@ impl Recovery {
         record.epoch = Epoch(1);
         record.owner = self.config.owner;
         let (version, before) = found.unzip();
+        // A tombstone's number goes on: nothing that the register ever held under this name comes back.
+        record.number = before.as_ref().map_or(record.number, |before: &LogRecord| before.number).next();
         (self.created, self.before) = (true, before);
         self.swap(version, record);
     }

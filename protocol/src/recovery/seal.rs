@@ -52,7 +52,7 @@ impl Recovery {
     /// the chain.
     fn sealed_record(&self, claimed: &Claimed) -> LogRecord {
         let Copying { plan, segment: id, .. } = self.copying.as_ref().expect("registered after the copying");
-        let mut record = claimed.record.clone();
+        let mut record = claimed.record.changed();
         let (floor, mut open) = (record.floor, 0);
         let mut segments = Vec::new();
         for mut segment in record.segments {

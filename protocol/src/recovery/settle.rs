@@ -71,7 +71,7 @@ impl Recovery {
             return false;
         }
         let claimed = self.claimed.as_ref().expect("settled after the claim");
-        let (version, mut record) = (claimed.version.clone(), claimed.record.clone());
+        let (version, mut record) = (claimed.version.clone(), claimed.record.changed());
         record.deleted = true;
         self.enter(now, Phase::Registering);
         self.swap(Some(version), record);

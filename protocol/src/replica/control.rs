@@ -2,7 +2,7 @@
 
 use super::log::{Absent, Log};
 use super::{InFlight, Replica, Ticket, ToStore, Waiting};
-use crate::ids::{ChunkSeq, Epoch, LogId, SegmentId};
+use crate::ids::{ChunkSeq, Epoch, LogId, RecordNumber, SegmentId};
 use crate::limits::SEGMENTS_PER_REQUEST_MAX;
 use crate::message::Refusal;
 use crate::planted;
@@ -38,7 +38,13 @@ impl Replica {
     }
 
     /// P12, P13: floor and word only rise.
-    pub(super) fn trim(&mut self, from: Ticket, log: LogId, word: Epoch, floor: ChunkSeq) -> Result<(), Refusal> {
+    pub(super) fn trim(
+        &mut self,
+        from: Ticket,
+        log: LogId,
+        word: RecordNumber,
+        floor: ChunkSeq,
+    ) -> Result<(), Refusal> {
         let known = self.known_log(log)?;
         known.check_not_deleted()?;
         let raised = LogRecord { floor: known.told.floor.max(floor), word: known.told.word.max(word), ..known.told };
@@ -61,7 +67,7 @@ impl Replica {
         let mut record = known.told;
         if !known.is_deleted() {
             self.note_fence_raised(log, known.told.fence, epoch);
-            record = LogRecord { fence: epoch, deleted: epoch, word: record.word.max(epoch), ..record };
+            record = LogRecord { fence: epoch, deleted: epoch, ..record };
         }
         let order = self.raise(record).unwrap_or(self.ordered);
         self.wait(order, Waiting::Delete { to: from });

@@ -6,7 +6,7 @@ use alloc::collections::BTreeSet;
 
 /// The record with its floor raised to `floor`.
 pub(super) fn with_floor(record: &LogRecord, floor: ChunkSeq) -> LogRecord {
-    LogRecord { floor: record.floor.max(floor), ..record.clone() }
+    LogRecord { floor: record.floor.max(floor), ..record.changed() }
 }
 
 /// The record without the segments that lie wholly below the floor and are not needed to reach a replica: each of their
@@ -17,7 +17,7 @@ pub(super) fn without_dropped_segments(record: &LogRecord, knows_floor: &BTreeSe
     let droppable =
         |segment: &&Segment| disks(segment).all(|disk| knows_floor.contains(&disk) || stays.contains(&disk));
     let dropped = record.segments[..below].iter().take_while(droppable).count();
-    (dropped > 0).then(|| LogRecord { segments: record.segments[dropped..].to_vec(), ..record.clone() })
+    (dropped > 0).then(|| LogRecord { segments: record.segments[dropped..].to_vec(), ..record.changed() })
 }
 
 /// Only a sealed segment's end is where it really ends.

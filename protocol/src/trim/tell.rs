@@ -16,7 +16,7 @@ impl Trim {
         let (_, record) = self.found.as_ref().expect("a floor is on record");
         let floor = record.floor;
         self.actions.note(record.log, || Step::RaiseFloor { floor });
-        let what = Request::Trim { log: record.log, word: record.epoch, floor };
+        let what = Request::Trim { log: record.log, word: record.number, floor };
         let telling = Telling::new(what, [record], self.next_request, now);
         self.phase = Phase::Telling(telling);
         self.finish(&Ok(floor));

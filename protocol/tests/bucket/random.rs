@@ -1,7 +1,7 @@
 //! Random worlds, each from one seed.
 
 use crate::world::{Fault, Owed, Parcel, Role, World};
-use quarry_protocol::ids::{ChunkSeq, Epoch};
+use quarry_protocol::ids::{ChunkSeq, RecordNumber};
 use quarry_protocol::message::Request;
 use quarry_protocol::recovery::{Purpose, RecoveryError};
 
@@ -176,7 +176,7 @@ fn finish(world: &mut World) {
     let of_log: Vec<usize> = (0..world.clients.len()).filter(|client| world.clients[*client].is_of(log)).collect();
     for client in of_log {
         for bucket in 0..world.buckets.len() {
-            world.ask(client, bucket, Request::Trim { log, word: Epoch(0), floor }, Owed::Nobody);
+            world.ask(client, bucket, Request::Trim { log, word: RecordNumber(0), floor }, Owed::Nobody);
         }
     }
     world.run_until(100, &[], |_| false);

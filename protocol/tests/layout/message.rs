@@ -3,7 +3,7 @@
 use crate::samples::{SEGMENT, digits, disk, hex, log};
 use proptest::prelude::*;
 use quarry_protocol::frame::{FrameHeader, FrameKind};
-use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
+use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, RecordNumber, SegmentId};
 use quarry_protocol::limits::{
     ADDRESS_BYTES_MAX, FRAME_CONTROL_BODY_BYTES_MAX, MEMBERS_PER_REPLY_MAX, RANGES_PER_ANSWER_MAX, READ_BYTES_MAX,
     READ_CHUNKS_MAX, SEGMENTS_PER_REQUEST_MAX, SHARDS_MAX, TROUBLE_BYTES_MAX, WINDOW_CHUNKS_MAX, ZONE_BYTES_MAX,
@@ -65,7 +65,7 @@ fn request() -> impl Strategy<Value = Request> {
         ),
         (log.clone(), any::<(u64, u64)>()).prop_map(|(log, (word, floor))| Request::Trim {
             log,
-            word: Epoch(word),
+            word: RecordNumber(word),
             floor: ChunkSeq(floor)
         }),
         (log.clone(), any::<u64>()).prop_map(|(log, epoch)| Request::Delete { log, epoch: Epoch(epoch) }),
@@ -250,7 +250,7 @@ fn golden_requests() -> Vec<(Request, &'static str)> {
              0000000000",
         ),
         (
-            Request::Trim { log, word: epoch, floor: ChunkSeq(3) },
+            Request::Trim { log, word: RecordNumber(epoch.0), floor: ChunkSeq(3) },
             "05101112131415161718191a1b1c1d1e1f09000000000000000300000000000000000000000000000000000000000000 \
              0000000000",
         ),

@@ -2,7 +2,7 @@
 
 use crate::samples::{SEGMENT, chunk, disk, hex, log};
 use proptest::prelude::*;
-use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
+use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, RecordNumber, SegmentId};
 use quarry_protocol::limits::RECORD_BYTES;
 use quarry_protocol::snapshot::{
     ChunkRecord, FileRecord, FooterRecord, IdentityRecord, LogRecord, LossRecord, Record, RecordError,
@@ -14,7 +14,13 @@ pub(crate) fn golden_records() -> Vec<(Record, &'static str)> {
     let (segment, payload_crc) = (SEGMENT, chunk().payload_crc);
     vec![
         (
-            Record::Log(LogRecord { log, fence: Epoch(9), floor: ChunkSeq(1000), deleted: Epoch(0), word: Epoch(8) }),
+            Record::Log(LogRecord {
+                log,
+                fence: Epoch(9),
+                floor: ChunkSeq(1000),
+                deleted: Epoch(0),
+                word: RecordNumber(8),
+            }),
             "0100000000000000 101112131415161718191a1b1c1d1e1f 0900000000000000 e803000000000000 0000000000000000 0800000000000000",
         ),
         (
@@ -92,7 +98,7 @@ fn any_record() -> impl Strategy<Value = Record> {
                     fence: Epoch(a),
                     floor: ChunkSeq(b),
                     deleted: Epoch(c),
-                    word: Epoch(d),
+                    word: RecordNumber(d),
                 }),
                 2 => Record::Loss(LossRecord { log, segment, from: ChunkSeq(b), to: ChunkSeq(c) }),
                 3 => Record::File(FileRecord {
@@ -139,7 +145,7 @@ proptest! {
             fence: Epoch(fence),
             floor: ChunkSeq(floor),
             deleted: Epoch(deleted),
-            word: Epoch(word),
+            word: RecordNumber(word),
         };
         let merged = |order: &[[u64; 4]]| {
             order.iter().copied().map(record).reduce(|mut all, next| { all.merge(&next); all })

@@ -102,7 +102,7 @@ fn a_deletion_fences_first_and_ends_in_a_tombstone() {
     script.pass(2_000_000);
     script.answer(&Shelves::new(), &[1]);
     let swap = script.swap();
-    let expected = LogRecord { deleted: true, epoch: Epoch(4), owner: MINE, ..open_from_10(3, 2) };
+    let expected = LogRecord { deleted: true, epoch: Epoch(4), owner: MINE, ..open_from_10(3, 2).changed().changed() };
     assert_eq!(swap.record, expected, "the chain stays: its replicas have to be told");
     script.swapped(swap.request, SwapOutcome::Ambiguous("timed out".to_owned()));
     script.until_retry();

@@ -63,6 +63,7 @@ fn a_claim_that_lost_is_made_above_the_winner() {
     script.swapped(swap.request, SwapOutcome::Conflict);
     let mut theirs = open_from_10(3, 2);
     theirs.epoch = Epoch(4);
+    theirs.number = theirs.number.next();
     script.record_is(2, theirs);
     let again = script.swap();
     assert_eq!((again.expected, again.record.epoch), (Some(version(2)), Epoch(5)));

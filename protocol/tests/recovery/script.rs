@@ -38,7 +38,14 @@ pub(crate) fn segment(id: SegmentId, base: u64, end: SegmentEnd, replicas: usize
 
 pub(crate) fn record(epoch: u64, segments: Vec<Segment>) -> LogRecord {
     let floor = segments.first().map_or(ChunkSeq(0), |segment| segment.base);
-    LogRecord { epoch: Epoch(epoch), owner: OTHER, floor, segments, ..LogRecord::new("orders", LOG) }
+    LogRecord {
+        number: quarry_protocol::ids::RecordNumber(epoch),
+        epoch: Epoch(epoch),
+        owner: OTHER,
+        floor,
+        segments,
+        ..LogRecord::new("orders", LOG)
+    }
 }
 
 /// One open segment of epoch 3 from seq 10 on.

@@ -1,7 +1,7 @@
 //! The floor on its way into the record: conflicts, answers that do not come, records that change meanwhile.
 
 use crate::script::{LOG, Mood, Script, replica, taken_over, three_segments};
-use quarry_protocol::ids::{ChunkSeq, Epoch, LogId};
+use quarry_protocol::ids::{ChunkSeq, LogId, RecordNumber};
 use quarry_protocol::record::LogRecord;
 use quarry_protocol::recovery::{RegisterFailure, SwapOutcome};
 use quarry_protocol::time::Micros;
@@ -22,7 +22,7 @@ fn may_have_happened(script: &Script) -> bool {
 #[test]
 fn the_floor_is_on_record_before_anybody_is_told() {
     let (mut script, swap) = Script::raising(&[15]);
-    assert_eq!(swap.record, LogRecord { floor: ChunkSeq(15), ..three_segments() });
+    assert_eq!(swap.record, LogRecord { floor: ChunkSeq(15), ..three_segments().changed() });
     assert!(script.outcomes.is_none() && script.calls().is_empty());
     script.pass(1_000_000);
     assert!(script.calls().is_empty(), "told before the register answered");
@@ -31,7 +31,7 @@ fn the_floor_is_on_record_before_anybody_is_told() {
     script.answer();
     let told: Vec<_> = script.told.iter().map(|(to, ..)| *to).collect();
     assert_eq!(told, [0, 1, 2, 3], "every replica of every segment, once");
-    assert!(script.told.iter().all(|(_, word, floor)| (*word, *floor) == (Epoch(3), ChunkSeq(15))));
+    assert!(script.told.iter().all(|(_, word, floor)| (*word, *floor) == (RecordNumber(31), ChunkSeq(15))));
 }
 
 /// Pitfall 15: an ambiguous change is looked for by its own content, the floor.
@@ -101,14 +101,14 @@ fn a_takeover_meanwhile_keeps_what_it_wrote() {
     assert!(script.find_swap().is_none(), "a conflict is not tried again without a look");
     script.read_back();
     let again = script.swap();
-    assert_eq!(again.record, LogRecord { floor: ChunkSeq(15), ..taken_over(three_segments()) });
+    assert_eq!(again.record, LogRecord { floor: ChunkSeq(15), ..taken_over(three_segments()).changed() });
     script.land(&again);
     assert_eq!(script.outcome(), Ok(ChunkSeq(15)));
     script.answer();
-    // P13: the word is the epoch of the record that holds the floor; the new segment's replicas hear of it, too.
+    // P13: the word is the number of the record that holds the floor; the new segment's replicas hear of it, too.
     assert_eq!(
         script.told.iter().map(|(to, word, _)| (*to, word.0)).collect::<Vec<_>>(),
-        [0, 1, 2, 3, 4].map(|to| (to, 4))
+        [0, 1, 2, 3, 4].map(|to| (to, 32))
     );
 }
 

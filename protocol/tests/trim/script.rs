@@ -1,7 +1,7 @@
 //! A trim, a register that does what a register does, and a hand that decides what is heard of it.
 
 use quarry_protocol::digest::Digest;
-use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, OwnerId, SegmentId};
+use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, OwnerId, RecordNumber, SegmentId};
 use quarry_protocol::message::{Refusal, Reply, Request, SegmentView};
 use quarry_protocol::record::{LogRecord, ReplicaRef, Segment, SegmentEnd, Version, Window};
 use quarry_protocol::recovery::{MissingReplica, RegisterFailure, RequestNo, SwapOutcome};
@@ -45,14 +45,20 @@ pub(crate) fn three_segments() -> LogRecord {
         segment(2, 10, sealed(20), &[0, 1, 3]),
         segment(3, 20, SegmentEnd::Open, &[0, 1, 2]),
     ];
-    LogRecord { epoch: Epoch(3), owner: OwnerId([1; 16]), segments, ..LogRecord::new("orders", LOG) }
+    LogRecord {
+        number: RecordNumber(30),
+        epoch: Epoch(3),
+        owner: OwnerId([1; 16]),
+        segments,
+        ..LogRecord::new("orders", LOG)
+    }
 }
 
 /// The record after a takeover at epoch 4, which sealed the open segment at 30.
 pub(crate) fn taken_over(mut record: LogRecord) -> LogRecord {
     record.segments.last_mut().expect("a segment").end = sealed(30);
     record.segments.push(segment(4, 30, SegmentEnd::Open, &[1, 2, 4]));
-    LogRecord { epoch: Epoch(4), owner: OwnerId([2; 16]), ..record }
+    LogRecord { epoch: Epoch(4), owner: OwnerId([2; 16]), ..record.changed() }
 }
 
 /// What a replica does.
@@ -122,7 +128,7 @@ pub(crate) struct Script {
     /// The highest watermark each replica heard of any segment.
     pub(crate) watermarks: [u64; 5],
     /// Every trim that a replica was told: whom, the word and the floor.
-    pub(crate) told: Vec<(usize, Epoch, ChunkSeq)>,
+    pub(crate) told: Vec<(usize, RecordNumber, ChunkSeq)>,
 }
 
 impl Script {

@@ -137,7 +137,13 @@ impl Search {
 fn a_boundary_is_passed_once_it_is_reached() {
     let at = SegmentEnd::Boundary { at: ChunkSeq(30) };
     let segments = vec![segment(3, 20, at, &[0, 1, 2]), segment(4, 30, SegmentEnd::Open, &[1, 2, 3])];
-    let record = LogRecord { epoch: Epoch(4), floor: ChunkSeq(20), segments, ..LogRecord::new("orders", LOG) };
+    let record = LogRecord {
+        number: quarry_protocol::ids::RecordNumber(4),
+        epoch: Epoch(4),
+        floor: ChunkSeq(20),
+        segments,
+        ..LogRecord::new("orders", LOG)
+    };
     for (watermark, tail) in [(29, 29), (30, 33), (34, 33)] {
         let mut search = Search::new(&record);
         let whom: Vec<_> = search.asked.iter().map(|(_, to, _)| *to).collect();
@@ -157,7 +163,13 @@ fn a_boundary_is_passed_once_it_is_reached() {
 fn an_answer_counts_once_and_for_its_own_segment() {
     let at = SegmentEnd::Boundary { at: ChunkSeq(30) };
     let segments = vec![segment(3, 20, at, &[0, 1, 2]), segment(4, 30, SegmentEnd::Open, &[1, 2, 3])];
-    let record = LogRecord { epoch: Epoch(4), floor: ChunkSeq(20), segments, ..LogRecord::new("orders", LOG) };
+    let record = LogRecord {
+        number: quarry_protocol::ids::RecordNumber(4),
+        epoch: Epoch(4),
+        floor: ChunkSeq(20),
+        segments,
+        ..LogRecord::new("orders", LOG)
+    };
     let mut search = Search::new(&record);
     let first = search.asked();
     for _ in 0..3 {
@@ -181,7 +193,12 @@ fn an_answer_counts_once_and_for_its_own_segment() {
 #[test]
 fn a_log_without_an_open_segment_ends_where_it_is_sealed() {
     let segments = vec![segment(1, 0, sealed(10), &[0, 1, 2])];
-    let record = LogRecord { epoch: Epoch(4), segments, ..LogRecord::new("orders", LOG) };
+    let record = LogRecord {
+        number: quarry_protocol::ids::RecordNumber(4),
+        epoch: Epoch(4),
+        segments,
+        ..LogRecord::new("orders", LOG)
+    };
     assert_eq!(Search::new(&record).found, Some(Ok(ChunkSeq(10))));
     let empty = LogRecord { floor: ChunkSeq(7), ..LogRecord::new("orders", LOG) };
     assert_eq!(Search::new(&empty).found, Some(Ok(ChunkSeq(7))));

@@ -1,7 +1,7 @@
 //! After the outcome: every replica is told, and segments that nobody needs any more leave the record.
 
 use crate::script::{LOG, Mood, Script, id, number, replica, segment, three_segments};
-use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
+use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, RecordNumber, SegmentId};
 use quarry_protocol::message::{Reply, Request};
 use quarry_protocol::record::{LogRecord, SegmentEnd};
 use quarry_protocol::recovery::SwapOutcome;
@@ -60,6 +60,7 @@ fn a_segment_that_is_not_sealed_stays() {
     record.segments[2].end = SegmentEnd::Boundary { at: ChunkSeq(30) };
     record.segments.push(segment(4, 30, SegmentEnd::Open, &[0, 1, 2]));
     record.epoch = Epoch(4);
+    record.number = quarry_protocol::ids::RecordNumber(4);
     let mut script = Script::new(record, &[30]);
     script.read();
     script.answer();
@@ -135,7 +136,10 @@ fn segments_that_cannot_be_dropped_stay() {
         let swap = script.swap();
         assert_eq!(
             swap.record,
-            LogRecord { segments: swap.record.segments.clone(), ..script.register.record.clone().expect("a record") }
+            LogRecord {
+                segments: swap.record.segments.clone(),
+                ..script.register.record.as_ref().expect("a record").changed()
+            }
         );
         assert_eq!(segments(&swap.record), [id(3)]);
         script.swapped(&swap, outcome);
@@ -210,7 +214,7 @@ fn a_deletion_is_confirmed_by_nothing_else() {
 
 #[test]
 fn without_replicas_there_is_nobody_to_tell() {
-    let what = Request::Trim { log: LOG, word: Epoch(1), floor: ChunkSeq(0) };
+    let what = Request::Trim { log: LOG, word: RecordNumber(1), floor: ChunkSeq(0) };
     let mut telling = Telling::new(what, [&LogRecord::new("orders", LOG)], 1, Micros(0));
     assert_eq!(telling.poll_effect(), Some(TellingEffect::Finished(Vec::new())));
 }

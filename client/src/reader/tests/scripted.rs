@@ -215,6 +215,7 @@ impl World {
         let replicas = (1..=3).map(|i| Arc::new(Replica { replica: replica(i), held: Mutex::default() })).collect();
         let mut record = LogRecord::new(NAME, LOG);
         record.epoch = Epoch(100);
+        record.number = quarry_protocol::ids::RecordNumber(100);
         Self {
             replicas,
             register: Arc::new(MemoryRegister::new()),

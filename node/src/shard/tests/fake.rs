@@ -6,7 +6,7 @@ use crate::store::{ChunkKey, Part, Place, Replayed, StoreConfig};
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::digest::Digest;
 use quarry_protocol::frame::FrameHeader;
-use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
+use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, RecordNumber, SegmentId};
 use quarry_protocol::limits::{BLOCK_BYTES, CHUNK_HEADER_BYTES, FILE_BYTES_MIN, FRAME_HEADER_BYTES};
 use quarry_protocol::message::{NodeInfo, Reply, Request, ShardAddress};
 use quarry_protocol::replica::Slot;
@@ -145,7 +145,7 @@ impl Fake {
     }
 
     pub(super) fn trim(&mut self, request_id: u64, floor: u64) {
-        self.ask(ONE, request_id, Request::Trim { log: LOG, word: Epoch(1), floor: ChunkSeq(floor) });
+        self.ask(ONE, request_id, Request::Trim { log: LOG, word: RecordNumber(1), floor: ChunkSeq(floor) });
     }
 
     pub(super) fn read(&mut self, connection: ConnectionId, request_id: u64, from: u64, bytes_max: u32) {

@@ -174,7 +174,7 @@ impl Opening {
                 core.oracle.took_over(&report, current);
                 if report.record.floor.0 > 0 {
                     let (log, floor) = (report.record.log, report.record.floor);
-                    let what = Request::Trim { log, word: report.epoch, floor };
+                    let what = Request::Trim { log, word: report.record.number, floor };
                     links.tell(core, what, report.before.iter().chain([&report.record]));
                 }
                 Some(Role::Writing(Box::new(Writing::new(core, links, log, report, self.appends))))

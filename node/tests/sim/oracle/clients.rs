@@ -3,7 +3,7 @@
 use super::{LogBook, Named, Oracle};
 use bytes::Bytes;
 use quarry_protocol::chunk::ChunkHeader;
-use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
+use quarry_protocol::ids::{ChunkSeq, LogId, RecordNumber, SegmentId};
 use quarry_protocol::record::{LogRecord, Segment, SegmentEnd};
 use quarry_protocol::recovery::{RecoveryError, RecoveryReport};
 
@@ -69,6 +69,8 @@ impl Oracle {
 
     /// The register changes: the chain holds all that was acknowledged, and goes nowhere but forward.
     pub(crate) fn registered(&mut self, before: Option<&LogRecord>, record: &LogRecord) {
+        let number = before.map_or(RecordNumber(0), |before| before.number).next();
+        assert!(record.number == number, "P13: a change makes record {} of {number}", record.number);
         if let Some(before) = before.filter(|before| before.log == record.log) {
             let forward =
                 record.epoch >= before.epoch && record.floor >= before.floor && record.deleted >= before.deleted;

@@ -54,7 +54,7 @@ fn small_state_merges_in_any_order() {
         fence: Epoch(fence),
         floor: ChunkSeq(floor),
         deleted: Epoch(0),
-        word: Epoch(word),
+        word: RecordNumber(word),
     };
     let logs = [record(3, 1, 9), record(2, 7, 1)];
     for logs in [logs, [logs[1], logs[0]]] {

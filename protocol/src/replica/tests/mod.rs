@@ -11,7 +11,7 @@ mod trims;
 use super::{Identity, Replica, ReplicaEffect, ReplicaEvent, RestoredLog, Slot, Ticket};
 use crate::chunk::ChunkHeader;
 use crate::digest::Digest;
-use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
+use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, RecordNumber, SegmentId};
 use crate::message::{Answer, Refusal, Reply, Request, Run};
 use crate::time::Micros;
 use alloc::vec::Vec;
@@ -111,7 +111,7 @@ impl Driven {
     }
 
     fn trim(&mut self, word: u64, floor: u64) -> Vec<ReplicaEffect> {
-        self.ask(Request::Trim { log: LOG, word: Epoch(word), floor: ChunkSeq(floor) })
+        self.ask(Request::Trim { log: LOG, word: RecordNumber(word), floor: ChunkSeq(floor) })
     }
 
     fn delete(&mut self, epoch: u64) -> Vec<ReplicaEffect> {

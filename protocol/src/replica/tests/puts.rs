@@ -143,7 +143,7 @@ fn another_disk_refuses() {
     let requests = [
         Request::Fence { log: LOG, epoch: Epoch(1), segments: Vec::new() },
         Request::Inspect { log: LOG, segments: Vec::new() },
-        Request::Trim { log: LOG, word: Epoch(1), floor: ChunkSeq(1) },
+        Request::Trim { log: LOG, word: RecordNumber(1), floor: ChunkSeq(1) },
         Request::Delete { log: LOG, epoch: Epoch(1) },
     ];
     for request in requests {

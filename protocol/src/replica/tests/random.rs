@@ -133,7 +133,7 @@ impl World {
                 self.ask(Request::Freeze { log: LOG, epoch: Epoch(epoch), segment: segment(of), from, to });
             }
             Step::Trim { word, floor } => {
-                self.ask(Request::Trim { log: LOG, word: Epoch(word), floor: ChunkSeq(floor) });
+                self.ask(Request::Trim { log: LOG, word: RecordNumber(word), floor: ChunkSeq(floor) });
             }
             Step::Delete { epoch } => self.ask(Request::Delete { log: LOG, epoch: Epoch(epoch) }),
             Step::Read { of, from } => {

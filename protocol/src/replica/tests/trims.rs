@@ -29,7 +29,7 @@ fn floor_and_word_never_move_back() {
     driven.trim(2, 1);
     driven.store_all();
     let record = driven.replica.log_records().next().unwrap();
-    assert_eq!((record.word, record.floor), (Epoch(5), ChunkSeq(9)));
+    assert_eq!((record.word, record.floor), (RecordNumber(5), ChunkSeq(9)));
 }
 
 /// P4: a put below the floor counts as stored, once that floor is durable.

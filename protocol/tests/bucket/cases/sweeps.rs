@@ -1,6 +1,7 @@
 //! Trims and deletions: what goes, and what stays for ever.
 
 use super::*;
+use quarry_protocol::ids::RecordNumber;
 
 fn sealed(at: u64) -> SegmentEnd {
     SegmentEnd::Sealed { at: ChunkSeq(at), digest: Digest::default() }
@@ -10,7 +11,7 @@ impl Driven {
     fn trim(&mut self, floor: u64, end: SegmentEnd) {
         self.tell(BucketEvent::Known(known(floor, end)));
         let floor = ChunkSeq(floor);
-        assert_eq!(self.ask(Request::Trim { log: LOG, word: Epoch(5), floor }), Reply::Trimmed { floor });
+        assert_eq!(self.ask(Request::Trim { log: LOG, word: RecordNumber(5), floor }), Reply::Trimmed { floor });
         assert!(self.bucket.is_idle());
     }
 }
@@ -55,7 +56,7 @@ fn markers_at_a_sealed_end_stay_however_far_the_floor_rises() {
     driven.hold(0..10);
     driven.fenced(5);
     driven.freeze(5, 10, 12);
-    driven.ask(Request::Trim { log: LOG, word: Epoch(5), floor: ChunkSeq(100) });
+    driven.ask(Request::Trim { log: LOG, word: RecordNumber(5), floor: ChunkSeq(100) });
     assert_eq!(driven.marks(), [10, 11, 13]);
     assert_eq!(driven.chunks().len(), 10, "no record said that they may go");
 }
@@ -67,7 +68,7 @@ fn a_trim_in_a_foreign_bucket_deletes_nothing() {
     driven.store.objects.remove(&ObjectKey::Identity);
     driven.now = driven.now.plus(60_000_000);
     driven.tell(BucketEvent::Known(known(5, SegmentEnd::Open)));
-    let reply = driven.ask(Request::Trim { log: LOG, word: Epoch(5), floor: ChunkSeq(5) });
+    let reply = driven.ask(Request::Trim { log: LOG, word: RecordNumber(5), floor: ChunkSeq(5) });
     assert!(matches!(reply, Reply::Refused(Refusal::WrongDisk { .. })));
     assert_eq!(driven.chunks().len(), 10);
 }

@@ -139,7 +139,7 @@ impl World {
         if floor <= record.floor || record.segments.is_empty() || record.deleted {
             return;
         }
-        let (expected, mut record) = (version_of(*version), record.clone());
+        let (expected, mut record) = (version_of(*version), record.changed());
         record.floor = floor;
         assert!(self.change(Some(&expected), record.clone()).is_some(), "compared with what was just read");
         for bucket in 0..self.buckets.len() {
@@ -147,7 +147,7 @@ impl World {
             if !floor.0.is_multiple_of(3) {
                 self.tell(client, bucket, record.log, BucketEvent::Known(KnownLog::of(&record)));
             }
-            let request = Request::Trim { log: record.log, word: record.epoch, floor };
+            let request = Request::Trim { log: record.log, word: record.number, floor };
             self.ask(client, bucket, request, Owed::Nobody);
         }
     }

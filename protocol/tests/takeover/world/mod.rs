@@ -169,10 +169,10 @@ impl World {
         if floor <= record.floor || record.segments.is_empty() {
             return;
         }
-        let (expected, mut record) = (version_of(*version), record.clone());
+        let (expected, mut record) = (version_of(*version), record.changed());
         record.floor = floor;
-        assert!(self.change(Some(&expected), record.clone()).is_some(), "compared with what was just read");
-        let what = Request::Trim { log: record.log, word: record.epoch, floor };
+        assert!(self.change(Some(&expected), record.changed()).is_some(), "compared with what was just read");
+        let what = Request::Trim { log: record.log, word: record.number, floor };
         for node in 0..self.nodes.len() {
             let (disk, load) = (self.nodes[node].at.disk, Load::Trim { what: what.clone() });
             self.parcels.push(Parcel::ToNode { node, disk, client: usize::MAX, load });

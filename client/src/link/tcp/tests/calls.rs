@@ -5,7 +5,7 @@ use super::fake_node::{CLUSTER, FakeNode, LOG, Peer, SEGMENT, chunk};
 use crate::link::{LinkError, LinkEvent, ReadAnswer, ReplicaLink, TcpLink};
 use bytes::Bytes;
 use quarry_protocol::chunk::ChunkHeader;
-use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
+use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, RecordNumber, SegmentId};
 use quarry_protocol::limits::{READ_BYTES_MAX, READ_CHUNKS_MAX};
 use quarry_protocol::message::{Answer, Refusal, Reply, Request};
 use quarry_protocol::record::ReplicaRef;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 fn trim(floor: u64) -> Request {
-    Request::Trim { log: LOG, word: Epoch(1), floor: ChunkSeq(floor) }
+    Request::Trim { log: LOG, word: RecordNumber(1), floor: ChunkSeq(floor) }
 }
 
 #[tokio::test]

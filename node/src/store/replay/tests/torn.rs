@@ -174,7 +174,7 @@ fn control_entries_merge_by_maximum_and_chunks_pass_no_fence() {
         image.chunk(1, seq, 100).chunk(2, seq, 100);
     }
     let control = |n: u8, fence, floor, deleted| {
-        let word = Epoch(0);
+        let word = quarry_protocol::ids::RecordNumber(0);
         let record =
             LogRecord { log: log(n), fence: Epoch(fence), floor: ChunkSeq(floor), deleted: Epoch(deleted), word };
         Put::Control(Record::Log(record))
