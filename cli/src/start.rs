@@ -91,6 +91,7 @@ fn settings(args: StartArgs) -> Result<Settings, Failure> {
         cluster: args.cluster,
         pin: args.pin,
         spin_us: args.spin_us,
+        ..Settings::default()
     };
     match args.config {
         None => Ok(given),

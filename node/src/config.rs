@@ -2,7 +2,7 @@
 //! stronger one laid over the weaker, and then one checked [`StartConfig`].
 
 use quarry_protocol::limits::{ADDRESS_BYTES_MAX, SHARDS_MAX};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,12 @@ use std::time::Duration;
 
 /// Longest spin, in microseconds: past it a core burns for nothing.
 const SPIN_US_MAX: u64 = 100_000;
+/// Within how many days scrub reads everything again, if nothing else is set.
+const SCRUB_DAYS_DEFAULT: f64 = 7.0;
+/// The fewest and the most days: a second, for trying it out, and a year, past which rot adds up faster than it is found.
+const SCRUB_DAYS_MIN: f64 = 1.0 / SECONDS_PER_DAY;
+const SCRUB_DAYS_MAX: f64 = 366.0;
+const SECONDS_PER_DAY: f64 = 86_400.0;
 
 /// What may be set; unset means "as the weaker source says, or the default". Keys of the TOML file have these names;
 /// unknown keys are refused.
@@ -30,6 +36,18 @@ pub struct Settings {
     pub pin: Option<bool>,
     /// How long a shard spins before it sleeps, in microseconds; 0, the default, where cores are shared.
     pub spin_us: Option<u64>,
+    /// How the node reads again what it stores.
+    #[serde(default)]
+    pub scrub: ScrubSettings,
+}
+
+/// The table `[scrub]` of the configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScrubSettings {
+    /// Within how many days everything stored is read again and verified, fractions allowed; 7, the default; or `"off"`.
+    #[serde(default, deserialize_with = "number_or_word")]
+    pub days: Option<String>,
 }
 
 /// How to start a node, checked.
@@ -49,6 +67,8 @@ pub struct StartConfig {
     pub pin: bool,
     /// How long a shard spins before it sleeps.
     pub spin: Duration,
+    /// Within how long everything stored is read again and verified; none if it is not.
+    pub scrub: Option<Duration>,
 }
 
 /// Why the settings do not make a node.
@@ -106,6 +126,7 @@ impl Settings {
             cluster: self.cluster.or(weaker.cluster),
             pin: self.pin.or(weaker.pin),
             spin_us: self.spin_us.or(weaker.spin_us),
+            scrub: ScrubSettings { days: self.scrub.days.or(weaker.scrub.days) },
         }
     }
 
@@ -138,8 +159,44 @@ impl Settings {
             let why = format!("at most {SPIN_US_MAX}");
             return Err(ConfigError::Value { key: "spin_us", got: spin_us.to_string(), why });
         }
-        let (cluster, pin) = (self.cluster, self.pin.unwrap_or(false));
-        Ok(StartConfig { data, listen, advertise, control, cluster, pin, spin: Duration::from_micros(spin_us) })
+        let (cluster, pin, spin) = (self.cluster, self.pin.unwrap_or(false), Duration::from_micros(spin_us));
+        let scrub = scrub_period(self.scrub.days.as_deref())?;
+        Ok(StartConfig { data, listen, advertise, control, cluster, pin, spin, scrub })
+    }
+}
+
+fn number_or_word<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "want a number of days, or \"off\"")]
+    enum Given {
+        Whole(i64),
+        Fraction(f64),
+        Word(String),
+    }
+    Ok(Some(match Given::deserialize(from)? {
+        Given::Whole(days) => days.to_string(),
+        Given::Fraction(days) => days.to_string(),
+        Given::Word(word) => word,
+    }))
+}
+
+/// The period of scrub; none for `off`.
+fn scrub_period(days: Option<&str>) -> Result<Option<Duration>, ConfigError> {
+    let text = match days {
+        Some("off") => return Ok(None),
+        Some(text) => text,
+        None => return Ok(Some(Duration::from_secs_f64(SCRUB_DAYS_DEFAULT * SECONDS_PER_DAY))),
+    };
+    match text.parse::<f64>() {
+        Ok(days) if (SCRUB_DAYS_MIN..=SCRUB_DAYS_MAX).contains(&days) => {
+            Ok(Some(Duration::from_secs_f64(days * SECONDS_PER_DAY)))
+        }
+        _ => {
+            let why = format!(
+                "want a number of days, from a second's {SCRUB_DAYS_MIN:.6} to {SCRUB_DAYS_MAX}, in which everything is read again; \"off\" to never look for rot"
+            );
+            Err(ConfigError::Value { key: "scrub.days", got: text.to_owned(), why })
+        }
     }
 }
 
@@ -191,6 +248,24 @@ mod tests {
         assert!(refused.contains("lissten") && refused.contains("quarry.toml"), "{refused}");
     }
 
+    fn days(text: &str) -> ScrubSettings {
+        ScrubSettings { days: Some(text.into()) }
+    }
+
+    #[test]
+    fn scrub_takes_days_or_off() {
+        let period = |text: &str| {
+            let text = format!("data = \"/data\"\nlisten = \"127.0.0.1:7700\"\n{text}");
+            let settings: Settings = toml::from_str(&text).expect("a good file");
+            settings.check().expect("good settings").scrub.map(|period| period.as_secs())
+        };
+        assert_eq!(period(""), Some(604_800));
+        assert_eq!(period("[scrub]\ndays = 30"), Some(30 * 86_400));
+        assert_eq!(period("[scrub]\ndays = 0.5"), Some(43_200));
+        assert_eq!(period("[scrub]\ndays = \"off\""), None);
+        assert!(toml::from_str::<Settings>("[scrub]\nweeks = 1").is_err());
+    }
+
     #[test]
     fn the_stronger_source_wins_key_by_key() {
         let flags = Settings { listen: Some("127.0.0.1:1000".into()), ..Settings::default() };
@@ -211,6 +286,10 @@ mod tests {
             (settings("127.0.0.1:65500"), "lower"),
             (Settings { advertise: Some("host:port".into()), ..settings("127.0.0.1:0") }, "advertise"),
             (Settings { spin_us: Some(1_000_000), ..settings("127.0.0.1:0") }, "spin_us"),
+            (Settings { scrub: days("0"), ..settings("127.0.0.1:0") }, "\"off\""),
+            (Settings { scrub: days("-7"), ..settings("127.0.0.1:0") }, "scrub.days"),
+            (Settings { scrub: days("NaN"), ..settings("127.0.0.1:0") }, "scrub.days"),
+            (Settings { scrub: days("weekly"), ..settings("127.0.0.1:0") }, "scrub.days"),
         ] {
             let why = bad.clone().check().expect_err("refused").to_string();
             assert!(why.contains(named), "{bad:?}: {why}");

@@ -211,7 +211,8 @@ fn run_shards(
         let disk = directory.superblock.disks[shard];
         let file_bytes = directory.superblock.file_bytes;
         let files_max = directory.superblock.files_per_shard;
-        let store = StoreConfig { disk, file_bytes, files_max, wall_clock_at_zero_s: 0 };
+        let scrub_period_us = config.scrub.map(|period| period.as_micros() as u64);
+        let store = StoreConfig { disk, file_bytes, files_max, wall_clock_at_zero_s: 0, scrub_period_us };
         let fresh = crate::format::random().map(DiskId);
         let fresh = fresh.map_err(|why| StartError::System { what: "choose an identity", why: why.to_string() })?;
         let files = layout::shard_directory(&directory.path, shard as u16);

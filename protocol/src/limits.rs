@@ -171,7 +171,7 @@ pub const SUPERBLOCK_BYTES: usize = 4096;
 // --- relations --------------------------------------------------------------------------------------
 
 const SNAPSHOT_BYTES_MAX: u64 =
-    ((LOGS_PER_SHARD_MAX + LOSSES_PER_SHARD_MAX + FILES_PER_SHARD_MAX + RETIRED_IDENTITIES_MAX + 1) * RECORD_BYTES)
+    ((LOGS_PER_SHARD_MAX + LOSSES_PER_SHARD_MAX + FILES_PER_SHARD_MAX + RETIRED_IDENTITIES_MAX + 2) * RECORD_BYTES)
         as u64;
 /// Batches a largest snapshot needs, each with a header and padding.
 const SNAPSHOT_PARTS_MAX: u64 = SNAPSHOT_BYTES_MAX.div_ceil(RECORDS_PART_BYTES_MAX as u64);

@@ -128,6 +128,8 @@ mod bugs {
         LossesForgotten "D6" "Snapshots leave losses out.",
         FullForEver "D7" "A shard that was full once takes no puts again.",
         CopiesUnverified "D7" "Copying forward does not look at what it copies.",
+        ScrubUnverified "D6" "Scrub does not look at what it reads.",
+        ScrubFreesDamage "P13" "Scrub lets go of what it finds to be damaged.",
         // What touches real files and sockets: `node/tests/node/planted.rs`.
         WritesNotSynchronous "D2" "Chunk files are opened without O_DSYNC.",
         ArrivalsUnverified "D3" "A chunk's payload is not verified when it arrives.",

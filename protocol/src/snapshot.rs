@@ -11,6 +11,7 @@
 //! 5 chunk    log id 16    seg epoch 8  seg index 4  seq 8       watermark 8  position 4
 //!                                      length 4 (36)                         payload crc 4 (60)
 //! 6 footer   index pos 4, index parts 4 (12), snapshot pos 4 (16), snapshot parts 4 (20)
+//! 7 scrub    through 8    until 8 (16) began at 8   verified at 8 ended at 8  damaged 4, before 4 (52)
 //! ```
 
 use crate::bytesio::{array, put, u32_at, u64_at};
@@ -118,6 +119,33 @@ pub struct FooterRecord {
     pub snapshot_parts: u32,
 }
 
+/// How far scrub has come: it goes through the files in order of incarnation. Written as a control entry with every file
+/// that it is done with, and carried by snapshots. Its times are for people, like those of [`FileRecord`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScrubRecord {
+    /// Incarnation of the last file that the present pass is done with; 0 if there is none.
+    pub through: u64,
+    /// The first incarnation that the pass leaves to the next one.
+    pub until: u64,
+    /// When the pass began, in Unix seconds.
+    pub began_at_s: u64,
+    /// When all that lives in the file `through` was verified, in Unix seconds; 0 if it still took more meanwhile.
+    pub verified_at_s: u64,
+    /// When the last whole pass ended, in Unix seconds; 0 if none has.
+    pub ended_at_s: u64,
+    /// Chunks that the present pass found to be damaged.
+    pub damaged: u32,
+    /// Chunks that the pass before it did.
+    pub damaged_before: u32,
+}
+
+impl ScrubRecord {
+    /// Whether the pass has files left.
+    pub const fn is_under_way(&self) -> bool {
+        self.through + 1 < self.until
+    }
+}
+
 /// Any record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record {
@@ -133,6 +161,8 @@ pub enum Record {
     Chunk(ChunkRecord),
     /// See [`FooterRecord`].
     Footer(FooterRecord),
+    /// See [`ScrubRecord`].
+    Scrub(ScrubRecord),
 }
 
 /// Why 64 bytes are not a record, although the batch around them verified: another version, or a bug.
@@ -198,6 +228,7 @@ impl Record {
                 put(b, 16, &r.snapshot_position.to_le_bytes());
                 put(b, 20, &r.snapshot_parts.to_le_bytes());
             }
+            Self::Scrub(r) => r.encode(b),
         }
         bytes
     }
@@ -252,8 +283,34 @@ impl Record {
                 snapshot_position: u32_at(bytes, 16),
                 snapshot_parts: u32_at(bytes, 20),
             }),
+            7 => Self::Scrub(ScrubRecord::decode(bytes)),
             tag => return Err(RecordError { tag }),
         })
+    }
+}
+
+impl ScrubRecord {
+    fn encode(&self, b: &mut [u8; RECORD_BYTES]) {
+        b[0] = 7;
+        put(b, 8, &self.through.to_le_bytes());
+        put(b, 16, &self.until.to_le_bytes());
+        put(b, 24, &self.began_at_s.to_le_bytes());
+        put(b, 32, &self.verified_at_s.to_le_bytes());
+        put(b, 40, &self.ended_at_s.to_le_bytes());
+        put(b, 48, &self.damaged.to_le_bytes());
+        put(b, 52, &self.damaged_before.to_le_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> Self {
+        Self {
+            through: u64_at(bytes, 8),
+            until: u64_at(bytes, 16),
+            began_at_s: u64_at(bytes, 24),
+            verified_at_s: u64_at(bytes, 32),
+            ended_at_s: u64_at(bytes, 40),
+            damaged: u32_at(bytes, 48),
+            damaged_before: u32_at(bytes, 52),
+        }
     }
 }
 

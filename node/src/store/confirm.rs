@@ -122,6 +122,7 @@ impl Store {
         (self.queue_bytes, self.queued_slots) = (0, 0);
         self.withdraw();
         self.copying.abandon();
+        self.scrub.abandon();
         self.outbox.push_back(StoreEffect::Failed { why });
     }
 

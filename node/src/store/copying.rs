@@ -6,17 +6,17 @@
 //! ```
 //! A chunk that cannot be read, not even a second time on its own, is reported lost and stays where it is (D6, P13).
 
-use super::index::{ChunkKey, Cursor, Place};
+use super::index::{ChunkKey, Place};
 use super::pace::{
     COPY_BYTES_IN_HAND_MAX, COPY_EARLY_PERCENT, COPY_GAP_BYTES, COPY_LATE_PERCENT, COPY_LOOK_US, COPY_READ_BYTES,
     COPY_SEARCH_PAGES, COPY_SEARCH_US, FILES_COPY_AHEAD,
 };
 use super::room::usable_bytes;
+use super::sweep::{Sweep, SweepRead, named, stored_bytes, verified};
 use super::{Store, StoreEffect};
 use quarry_protocol::chunk::ChunkHeader;
-use quarry_protocol::limits::{CHUNK_HEADER_BYTES, FILES_IN_RESERVE};
+use quarry_protocol::limits::FILES_IN_RESERVE;
 use quarry_protocol::planted;
-use quarry_protocol::replica::ToStore;
 use quarry_protocol::time::Micros;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -29,41 +29,13 @@ pub(super) struct Copy {
     pub(super) from: Place,
 }
 
-/// A read in progress.
-#[derive(Debug)]
-struct CopyRead {
-    position: u32,
-    bytes: u32,
-    /// The chunks in it, by position.
-    chunks: Vec<(ChunkKey, Place)>,
-    /// Whether these chunks were read before, in vain.
-    again: bool,
-}
-
-/// The file being emptied.
-#[derive(Debug)]
-struct Victim {
-    file: u32,
-    cursor: Option<Cursor>,
-    searched: bool,
-    /// Chunks found and not read yet, by position.
-    found: VecDeque<(ChunkKey, Place)>,
-}
-
-impl Victim {
-    /// Whether there is more to look for, and room for what may be found.
-    fn may_search(&self) -> bool {
-        !self.searched && self.found.is_empty()
-    }
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Copying {
-    victim: Option<Victim>,
+    /// The file being emptied.
+    victim: Option<Sweep>,
     /// What is to be read once more, each chunk on its own.
     again: VecDeque<(ChunkKey, Place)>,
-    reads: BTreeMap<u64, CopyRead>,
-    next_token: u64,
+    reads: BTreeMap<u64, SweepRead>,
     copies: VecDeque<Copy>,
     copies_bytes: u64,
     /// Bytes in `reads`, in `copies`, and in batches being written.
@@ -77,10 +49,6 @@ pub(super) struct Copying {
     look_at: Option<Micros>,
 }
 
-const fn stored_bytes(length: u32) -> u64 {
-    CHUNK_HEADER_BYTES as u64 + length as u64
-}
-
 impl Copying {
     pub(super) fn has_copies(&self) -> bool {
         !self.copies.is_empty()
@@ -88,6 +56,10 @@ impl Copying {
 
     pub(super) fn copies_bytes(&self) -> u64 {
         self.copies_bytes
+    }
+
+    pub(super) fn copies(&self) -> impl Iterator<Item = &Copy> + '_ {
+        self.copies.iter()
     }
 
     pub(super) fn next_copy(&self) -> Option<&Copy> {
@@ -117,7 +89,7 @@ impl Copying {
     /// When copying wants to go on, if it waits for time to pass. While chunks that were found wait for the budget, or for
     /// others in hand, the search does not go on whatever the time: what they wait for says when to come back.
     pub(super) fn due_at(&self) -> Option<Micros> {
-        let search_at = self.search_at.filter(|_| self.victim.as_ref().is_some_and(Victim::may_search));
+        let search_at = self.search_at.filter(|_| self.victim.as_ref().is_some_and(Sweep::may_search));
         [search_at, self.budget_at, self.look_at].into_iter().flatten().min()
     }
 }
@@ -154,7 +126,7 @@ impl Store {
             return false;
         }
         self.files.pin(file);
-        self.copying.victim = Some(Victim { file, cursor: None, searched: false, found: VecDeque::new() });
+        self.copying.victim = Some(Sweep::new(file));
         true
     }
 
@@ -164,12 +136,8 @@ impl Store {
         if !victim.may_search() || self.copying.search_at.is_some_and(|at| at > self.now) {
             return false;
         }
-        let mut found = Vec::new();
-        victim.cursor = self.index.find_in_file(victim.file, victim.cursor, COPY_SEARCH_PAGES, &mut found);
-        victim.searched = victim.cursor.is_none();
-        self.copying.search_at = (!victim.searched).then(|| self.now.plus(COPY_SEARCH_US));
-        found.sort_unstable_by_key(|(_, place)| place.position);
-        victim.found = found.into();
+        let more = victim.search(&self.index, COPY_SEARCH_PAGES);
+        self.copying.search_at = more.then(|| self.now.plus(COPY_SEARCH_US));
         true
     }
 
@@ -183,17 +151,12 @@ impl Store {
             };
         }
         let Some(victim) = &self.copying.victim else { return false };
-        let count = run_length(&victim.found);
-        if count == 0 {
-            return false;
-        }
-        let (first, last) = (victim.found[0].1, victim.found[count - 1].1);
-        let bytes = u64::from(last.position - first.position) + stored_bytes(last.length);
+        let Some((count, bytes)) = victim.next_run(COPY_GAP_BYTES, COPY_READ_BYTES) else { return false };
         if !self.may_read(bytes) {
             return false;
         }
         let victim = self.copying.victim.as_mut().expect("it was just looked at");
-        let chunks: Vec<_> = victim.found.drain(..count).collect();
+        let chunks = victim.take(count);
         self.read(chunks, false);
         true
     }
@@ -214,75 +177,55 @@ impl Store {
     }
 
     fn read(&mut self, chunks: Vec<(ChunkKey, Place)>, again: bool) {
-        let (first, last) = (chunks[0].1, chunks[chunks.len() - 1].1);
-        let bytes = last.position - first.position + stored_bytes(last.length) as u32;
-        let (token, file, position) = (self.copying.next_token, first.file, first.position);
-        self.copying.next_token += 1;
-        self.copying.in_hand_bytes += u64::from(bytes);
-        self.files.pin(file);
-        self.copying.reads.insert(token, CopyRead { position, bytes, chunks, again });
-        self.outbox.push_back(StoreEffect::Read { token, file, position: u64::from(position), bytes });
+        let read = SweepRead::of(chunks, again);
+        self.copying.in_hand_bytes += u64::from(read.bytes);
+        let token = self.begin_read(&read);
+        self.copying.reads.insert(token, read);
+    }
+
+    /// Begins a read in the background; hands back its token.
+    pub(super) fn begin_read(&mut self, read: &SweepRead) -> u64 {
+        self.last_read += 1;
+        self.files.pin(read.file);
+        let (token, file, position, bytes) = (self.last_read, read.file, u64::from(read.position), read.bytes);
+        self.outbox.push_back(StoreEffect::Read { token, file, position, bytes });
+        token
     }
 
     pub(super) fn copy_read(&mut self, token: u64, result: &Result<&[u8], String>) {
         let read = self.copying.reads.remove(&token).unwrap_or_else(|| panic!("no read {token} is in progress"));
         self.copying.in_hand_bytes -= u64::from(read.bytes);
-        self.unpin(read.chunks[0].1.file);
+        self.unpin(read.file);
         if self.failed.is_some() {
             return;
         }
-        for (key, place) in read.chunks {
+        let check = if planted!(CopiesUnverified) { named } else { verified };
+        for &(key, place) in &read.chunks {
             if self.index.get(&key) != Some(place) {
                 continue;
             }
-            let at = (place.position - read.position) as usize;
-            let end = at + stored_bytes(place.length) as usize;
-            let bytes = match result {
-                Ok(bytes) if end <= bytes.len() => Ok(&bytes[at..end]),
-                Ok(bytes) => Err(format!("{} of {} bytes were read", bytes.len(), read.bytes)),
-                Err(why) => Err(why.clone()),
-            };
-            match bytes.and_then(|bytes| verify(&key, bytes).map(|header| (header, bytes))) {
+            match read.slice(place, result).and_then(|bytes| check(&key, bytes).map(|header| (header, bytes))) {
                 Ok((header, bytes)) => {
                     self.copying.in_hand_bytes += bytes.len() as u64;
                     self.copying.copies_bytes += bytes.len() as u64;
                     self.copying.copies.push_back(Copy { header, bytes: bytes.to_vec(), from: place });
                 }
                 Err(_) if !read.again => self.copying.again.push_back((key, place)),
-                Err(why) => self.lose(key, place, &why),
+                Err(why) => {
+                    self.files.set_damaged(place.file);
+                    self.lose(key, place, &why);
+                }
             }
         }
-    }
-
-    fn lose(&mut self, key: ChunkKey, place: Place, why: &str) {
-        self.files.set_damaged(place.file);
-        if !self.is_newly_lost(&key, place) {
-            return;
-        }
-        self.statistics.lost_chunks += 1;
-        let ChunkKey { log, segment, seq } = key;
-        let why = format!("file {} at byte {}: {why}", place.file, place.position);
-        self.outbox.push_back(StoreEffect::Lost { log, segment, from: seq, to: seq.next(), why });
-    }
-
-    /// Whether a chunk that cannot be read where it lay is lost, and nobody knew. Not if its loss is recorded already, nor if
-    /// it lies elsewhere by now, or is on its way there: put again, or copied while somebody read the original.
-    pub fn is_newly_lost(&self, key: &ChunkKey, place: Place) -> bool {
-        self.index.get(key) == Some(place) && !self.state.is_lost(key) && !self.is_on_its_way(key)
-    }
-
-    fn is_on_its_way(&self, key: &ChunkKey) -> bool {
-        let is = |header: &ChunkHeader| (header.log, header.segment, header.seq) == (key.log, key.segment, key.seq);
-        self.flights.iter().any(|flight| flight.chunks.iter().any(|chunk| chunk.key == *key))
-            || self.copying.copies.iter().any(|copy| is(&copy.header))
-            || self.queue.iter().any(|(_, what)| matches!(what, ToStore::Chunk { header, .. } if is(header)))
     }
 
     /// Lets go of the victim once nothing of it is on its way.
     fn finish_victim(&mut self) -> bool {
         let copying = &mut self.copying;
-        let done = |victim: &Victim| victim.searched && victim.found.is_empty();
-        if copying.in_hand_bytes > 0 || !copying.again.is_empty() || !copying.victim.as_ref().is_some_and(done) {
+        if copying.in_hand_bytes > 0
+            || !copying.again.is_empty()
+            || !copying.victim.as_ref().is_some_and(Sweep::is_done)
+        {
             return false;
         }
         let Some(victim) = copying.victim.take() else { return false };
@@ -297,33 +240,4 @@ impl Store {
         self.unpin(victim.file);
         true
     }
-}
-
-/// How many of the chunks found make up the next read: neighbours, up to a bound.
-fn run_length(found: &VecDeque<(ChunkKey, Place)>) -> usize {
-    let Some(first) = found.front() else { return 0 };
-    let mut end = first.1.position;
-    found
-        .iter()
-        .take_while(|(_, place)| {
-            let next_end = place.position + stored_bytes(place.length) as u32;
-            let near = place.position.saturating_sub(end) <= COPY_GAP_BYTES;
-            let small = place.position == first.1.position || next_end - first.1.position <= COPY_READ_BYTES;
-            end = next_end;
-            near && small
-        })
-        .count()
-}
-
-/// The header at the front of `bytes`, if they are the chunk `key` and nothing else.
-fn verify(key: &ChunkKey, bytes: &[u8]) -> Result<ChunkHeader, String> {
-    let header = ChunkHeader::decode(bytes).map_err(|why| why.to_string())?;
-    let found = ChunkKey { log: header.log, segment: header.segment, seq: header.seq };
-    if found != *key {
-        return Err(format!("{found:?} lies where {key:?} should"));
-    }
-    if !planted!(CopiesUnverified) {
-        header.verify_payload(&bytes[CHUNK_HEADER_BYTES..]).map_err(|why| why.to_string())?;
-    }
-    Ok(header)
 }

@@ -275,6 +275,32 @@ impl Files {
         })
     }
 
+    /// All that lives in the file of this incarnation was verified; at 0 nothing is said of it.
+    pub(super) fn verified(&mut self, incarnation: u64, at_s: u64) {
+        if at_s > 0
+            && let Some(file) = self.table.values_mut().find(|file| file.incarnation == incarnation)
+        {
+            file.verified_at_s = at_s;
+        }
+    }
+
+    /// The first file in order of incarnation, above `through` and below `until`, in which something lives.
+    pub(super) fn next_live(&self, through: u64, until: u64) -> Option<(u32, u64)> {
+        let lives = |file: &File| {
+            matches!(file.state, FileState::Open | FileState::Closed)
+                && file.live_chunks > 0
+                && (through + 1..until).contains(&file.incarnation)
+        };
+        let live = self.table.iter().filter(|(_, file)| lives(file));
+        live.map(|(number, file)| (file.incarnation, *number)).min().map(|(incarnation, number)| (number, incarnation))
+    }
+
+    /// What lives in the files with an incarnation above `through`, up to `to`.
+    pub(super) fn live_bytes_of(&self, through: u64, to: u64) -> u64 {
+        let counts = |file: &&File| file.incarnation > through && file.incarnation <= to;
+        self.table.values().filter(counts).map(|file| file.live_bytes).sum()
+    }
+
     /// The freed files that no snapshot was known to omit so far.
     pub(super) fn newly_freed(&self) -> Vec<u32> {
         let freed = FileState::Freed { omitted_by: None };

@@ -5,6 +5,7 @@
 //!  push ─> queue ─> write (a batch, D1) ─> Write ··· Written ─> confirm (in order, D4) ─> Confirmed, index
 //!                     ▲      │ open_file, room: snapshot, index, footer (D5)
 //!            copying ─┘      └─ files: Ready ─> Open ─> Closed ─> Freed ─> Ready (D7); prepare makes new ones (D2)
+//!  scrub reads everything again and says what is damaged (D6)
 //! ```
 //! What is deliberately absent: payload bytes (slots stand for them, copies apart), answers to anybody (that is the
 //! replica's part), and any second place where durable state is written.
@@ -20,6 +21,7 @@ pub mod first_file;
 mod flights;
 mod index;
 mod invariants;
+mod losing;
 pub mod manifest;
 mod open_file;
 mod pace;
@@ -28,10 +30,12 @@ mod provenance;
 pub mod replay;
 mod replayed;
 mod room;
+mod scrub;
 mod small_state;
 mod space;
 mod statistics;
 pub mod superblock;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -39,7 +43,7 @@ mod write;
 pub use event::{Part, StoreEffect, StoreEvent};
 pub use index::{ChunkKey, Cursor, Index, Place};
 pub use replayed::{ReplayReport, Replayed};
-pub use statistics::StoreStatistics;
+pub use statistics::{ScrubStatistics, StoreStatistics};
 
 use budget::Budget;
 use copying::Copying;
@@ -55,6 +59,7 @@ use quarry_protocol::limits::{
 use quarry_protocol::replica::ToStore;
 use quarry_protocol::snapshot::{LogRecord, Record};
 use quarry_protocol::time::Micros;
+use scrub::Scrub;
 use small_state::SmallState;
 use statistics::Counted;
 use std::collections::{BTreeMap, VecDeque};
@@ -70,6 +75,8 @@ pub struct StoreConfig {
     pub files_max: u32,
     /// What the clock on the wall shows at [`Micros`] 0, in Unix seconds. For people: no rule rests on it.
     pub wall_clock_at_zero_s: u64,
+    /// Within how long scrub reads again all that lives, in microseconds; none if it is off.
+    pub scrub_period_us: Option<u64>,
 }
 
 /// The machine. See the module's documentation.
@@ -105,6 +112,9 @@ pub struct Store {
     /// When something was confirmed last.
     quiet_since: Micros,
     copying: Copying,
+    scrub: Scrub,
+    /// Token of the last read begun in the background.
+    last_read: u64,
     preparing: Preparing,
     budget: Budget,
     full: bool,
@@ -121,7 +131,8 @@ impl Store {
     /// If the configuration is out of bounds, or if what was replayed contradicts itself.
     pub fn new(config: StoreConfig, replayed: Replayed) -> Self {
         check_config(&config);
-        let Replayed { index, files, free_files, quarantined, logs, identities, losses, next_batch, .. } = replayed;
+        let Replayed { index, files, free_files, quarantined, logs, identities, losses, next_batch, scrub, .. } =
+            replayed;
         assert!(next_batch > 0, "batches are numbered from 1");
         let mut table = Files::new(&files, &free_files, &quarantined);
         for (_, place) in index.iter() {
@@ -141,7 +152,7 @@ impl Store {
             config,
             now: Micros(0),
             watched: Micros(0),
-            state: SmallState::new(records, &losses, &identities),
+            state: SmallState::new(records, &losses, &identities, scrub),
             index,
             floors,
             files: table,
@@ -160,6 +171,8 @@ impl Store {
             marked: 0,
             quiet_since: Micros(0),
             copying: Copying::default(),
+            scrub: Scrub::new(config.scrub_period_us, scrub, config.wall_clock_at_zero_s),
+            last_read: 0,
             preparing: Preparing::default(),
             budget: Budget::new(),
             full: false,
@@ -210,7 +223,11 @@ impl Store {
         match event {
             StoreEvent::Written { number, result } => self.written(number, result),
             StoreEvent::Prepared { file, result } => self.prepared(file, result),
-            StoreEvent::CopyRead { token, result } => self.copy_read(token, &result),
+            StoreEvent::CopyRead { token, result } => {
+                if !self.scrub_read(token, &result) {
+                    self.copy_read(token, &result);
+                }
+            }
             StoreEvent::Tick => {}
             StoreEvent::Stop => self.stopping = true,
         }
@@ -223,7 +240,7 @@ impl Store {
     #[must_use]
     pub fn poll_effect(&mut self) -> Option<StoreEffect> {
         while self.outbox.is_empty() && self.failed.is_none() {
-            if !(self.write_next() || self.copy_next() || self.prepare_next()) {
+            if !(self.write_next() || self.copy_next() || self.prepare_next() || self.scrub_next()) {
                 break;
             }
         }
@@ -235,7 +252,8 @@ impl Store {
         if self.failed.is_some() {
             return None;
         }
-        [self.slow_at(), self.mark_at(), self.prepare_at(), self.copying.due_at()].into_iter().flatten().min()
+        let due = [self.slow_at(), self.mark_at(), self.prepare_at(), self.copying.due_at(), self.scrub.due_at()];
+        due.into_iter().flatten().min()
     }
 
     fn pass_time(&mut self, now: Micros) {

@@ -44,6 +44,18 @@ pub(super) const COPY_LOOK_US: u64 = 5_000;
 pub(super) const COPY_SEARCH_PAGES: usize = 1024;
 /// How long until the next such look, in microseconds.
 pub(super) const COPY_SEARCH_US: u64 = 500;
+/// The least that scrub reads, in live bytes a second: a small shard's pass is over soon, and then it rests.
+pub(super) const SCRUB_BYTES_PER_SECOND_MIN: u64 = 1 << 20;
+/// In what part of its period a pass is done if nothing holds it up, as a percentage.
+pub(super) const SCRUB_PERIOD_PERCENT: u64 = 90;
+/// Most bytes of one read of scrub, unless one chunk alone is larger.
+pub(super) const SCRUB_READ_BYTES: u32 = 1 << 20;
+/// Dead bytes between two live chunks that scrub reads along: a batch header and padding, but no more.
+pub(super) const SCRUB_GAP_BYTES: u32 = 8 << 10;
+/// Pages of the index looked through at a time for chunks of the file that is scrubbed.
+pub(super) const SCRUB_SEARCH_PAGES: usize = 128;
+/// How long until the next such look, in microseconds.
+pub(super) const SCRUB_SEARCH_US: u64 = 1_000;
 
 const _: () = {
     assert!(BATCH_BYTES_EAGER <= BATCH_BYTES_SOFT_MAX as u64);
@@ -51,6 +63,7 @@ const _: () = {
     assert!(FILL_BYTES.is_multiple_of(BLOCK_BYTES));
     // The fewest files that may be formatted are enough for the reserve, what is kept ready, and an open one.
     assert!(FILES_READY_AHEAD + 1 + FILES_IN_RESERVE as usize <= FILES_PER_SHARD_MIN as usize);
+    assert!(SCRUB_PERIOD_PERCENT <= 100 && SCRUB_BYTES_PER_SECOND_MIN < BACKGROUND_BYTES_PER_SECOND);
     assert!(COPY_EARLY_PERCENT < COPY_LATE_PERCENT && COPY_LATE_PERCENT < 100);
     assert!(BACKGROUND_BURST_BYTES >= FILL_BYTES as u64);
 };

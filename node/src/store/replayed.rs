@@ -3,7 +3,7 @@
 use super::Index;
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::replica::{Identity, RestoredLog};
-use quarry_protocol::snapshot::{FileRecord, IdentityRecord, LossRecord};
+use quarry_protocol::snapshot::{FileRecord, IdentityRecord, LossRecord, ScrubRecord};
 
 /// The durable state of a shard, believed and synced (D5).
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,8 @@ pub struct Replayed {
     pub identities: Vec<IdentityRecord>,
     /// Every known loss, those found by this replay included.
     pub losses: Vec<LossRecord>,
+    /// How far scrub had come, if it ever began.
+    pub scrub: Option<ScrubRecord>,
     /// The number of the first batch to be written: one past the last believed one.
     pub next_batch: u64,
     /// The incarnation of the first file to be opened: above every one ever used.

@@ -8,16 +8,17 @@ use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
 use quarry_protocol::planted;
 use quarry_protocol::ranges::SeqRanges;
-use quarry_protocol::snapshot::{IdentityRecord, LogRecord, LossRecord, Record};
+use quarry_protocol::snapshot::{IdentityRecord, LogRecord, LossRecord, Record, ScrubRecord};
 use std::collections::BTreeMap;
 
-/// Logs, losses and identities.
+/// Logs, losses, identities, and how far scrub has come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SmallState {
     logs: BTreeMap<LogId, LogRecord>,
     losses: BTreeMap<(LogId, SegmentId), SeqRanges>,
     identities: Vec<IdentityRecord>,
     loss_records: usize,
+    scrub: Option<ScrubRecord>,
 }
 
 impl SmallState {
@@ -25,8 +26,9 @@ impl SmallState {
         logs: impl IntoIterator<Item = LogRecord>,
         losses: &[LossRecord],
         identities: &[IdentityRecord],
+        scrub: Option<ScrubRecord>,
     ) -> Self {
-        let mut state = Self { identities: identities.to_vec(), ..Self::default() };
+        let mut state = Self { identities: identities.to_vec(), scrub, ..Self::default() };
         for loss in losses {
             state.apply(&Record::Loss(*loss));
         }
@@ -38,7 +40,7 @@ impl SmallState {
 
     /// How many records a snapshot of it has, files not counted.
     pub(super) fn records(&self) -> usize {
-        self.logs.len() + self.loss_records + self.identities.len()
+        self.logs.len() + self.loss_records + self.identities.len() + usize::from(self.scrub.is_some())
     }
 
     /// How many losses are carried.
@@ -67,6 +69,7 @@ impl SmallState {
         match record {
             Record::Log(log) => self.growth_by_copy(log.log),
             Record::Loss(_) | Record::Identity(_) => 1,
+            Record::Scrub(_) => usize::from(self.scrub.is_none()),
             Record::File(_) | Record::Chunk(_) | Record::Footer(_) => 0,
         }
     }
@@ -109,6 +112,7 @@ impl SmallState {
                 self.identities.retain(|known| known.disk != identity.disk);
                 self.identities.push(identity);
             }
+            Record::Scrub(scrub) => self.scrub = Some(scrub),
             Record::File(_) | Record::Chunk(_) | Record::Footer(_) => {
                 panic!("not a control entry: {record:?}");
             }
@@ -148,6 +152,7 @@ impl SmallState {
                 Record::Log(LogRecord { fence, ..*log })
             }))
             .chain(losses)
+            .chain(self.scrub.map(Record::Scrub))
     }
 }
 

@@ -32,10 +32,39 @@ pub struct StoreStatistics {
     pub copied_bytes: u64,
     /// Files emptied by copying since the start.
     pub copied_files: u64,
-    /// Chunks found to be unreadable by copying since the start.
+    /// Chunks found to be unreadable by copying and scrub since the start.
     pub lost_chunks: u64,
+    /// How scrub is getting on.
+    pub scrub: ScrubStatistics,
     /// The last batch confirmed.
     pub confirmed_batch: u64,
+}
+
+/// How one shard's scrub is getting on. Times are Unix seconds of the node's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ScrubStatistics {
+    /// Whether it is on.
+    pub on: bool,
+    /// Whether a pass is under way.
+    pub under_way: bool,
+    /// When the present pass, or the last one, began; 0 if none has.
+    pub began_at_s: u64,
+    /// When the last whole pass ended; 0 if none has.
+    pub ended_at_s: u64,
+    /// Live bytes of the files that the pass is done with.
+    pub done_bytes: u64,
+    /// Live bytes of all the files that it goes through.
+    pub pass_bytes: u64,
+    /// Chunks that the present pass, or the last one if none is under way, found to be damaged.
+    pub damaged_in_pass: u64,
+    /// Chunks that the pass before it did.
+    pub damaged_before: u64,
+    /// Chunks verified since the start.
+    pub chunks: u64,
+    /// Payload bytes of these.
+    pub bytes: u64,
+    /// Chunks found to be damaged since the start.
+    pub damaged: u64,
 }
 
 /// What is counted as it happens; the rest is looked up.
@@ -46,12 +75,15 @@ pub(super) struct Counted {
     pub(super) copied_bytes: u64,
     pub(super) copied_files: u64,
     pub(super) lost_chunks: u64,
+    pub(super) scrubbed_chunks: u64,
+    pub(super) scrubbed_bytes: u64,
+    pub(super) scrub_damaged: u64,
 }
 
 impl Store {
     /// The numbers as of now.
     pub fn statistics(&self) -> StoreStatistics {
-        let Counted { batches, batch_bytes, copied_bytes, copied_files, lost_chunks } = self.statistics;
+        let Counted { batches, batch_bytes, copied_bytes, copied_files, lost_chunks, .. } = self.statistics;
         StoreStatistics {
             chunks: self.index.len(),
             index_bytes: self.index.memory_bytes(),
@@ -67,7 +99,26 @@ impl Store {
             copied_bytes,
             copied_files,
             lost_chunks,
+            scrub: self.scrub_statistics(),
             confirmed_batch: self.flights.confirmed(),
+        }
+    }
+
+    fn scrub_statistics(&self) -> ScrubStatistics {
+        let progress = self.scrub.progress();
+        let (done_bytes, pass_bytes) = self.scrubbed();
+        ScrubStatistics {
+            on: self.scrub.is_on(),
+            under_way: progress.is_under_way(),
+            began_at_s: progress.began_at_s,
+            ended_at_s: progress.ended_at_s,
+            done_bytes,
+            pass_bytes,
+            damaged_in_pass: u64::from(progress.damaged),
+            damaged_before: u64::from(progress.damaged_before),
+            chunks: self.statistics.scrubbed_chunks,
+            bytes: self.statistics.scrubbed_bytes,
+            damaged: self.statistics.scrub_damaged,
         }
     }
 

@@ -78,7 +78,7 @@ impl Store {
     }
 
     fn has_something(&self) -> bool {
-        self.head_may_be_placed() || self.copying.has_copies()
+        self.head_may_be_placed() || self.copying.has_copies() || self.scrub.note().is_some()
     }
 
     /// D1: at once when idle, otherwise when the next batch is worth it.
@@ -156,6 +156,7 @@ impl Store {
         let mut batch = Batch::new(BatchKind::Data, open.at, BatchBody::new());
         self.take_queued(&mut batch);
         if batch.body.entries > 0 || !self.head_may_be_placed() {
+            self.take_note(&mut batch);
             self.take_copies(&mut batch);
         }
         if batch.body.entries == 0 {
@@ -203,6 +204,18 @@ impl Store {
                     self.state.apply(&record);
                 }
             }
+        }
+    }
+
+    /// Scrub's word of how far it has come.
+    fn take_note(&mut self, batch: &mut Batch) {
+        let Some(note) = self.scrub.note() else { return };
+        let record = Record::Scrub(note);
+        if self.has_room(batch, CHUNK_HEADER_BYTES as u32, 0, self.state.growth_by_record(&record)) {
+            batch.body.push_control(&record);
+            self.state.apply(&record);
+            self.files.verified(note.through, note.verified_at_s);
+            self.scrub.note_placed();
         }
     }
 

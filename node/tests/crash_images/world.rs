@@ -84,6 +84,7 @@ impl World {
             file_bytes: FILE_BYTES,
             files_max: FILES_MAX,
             wall_clock_at_zero_s: 1_700_000_000,
+            scrub_period_us: None,
         };
         Self {
             disk,

@@ -108,6 +108,8 @@ pub(crate) struct Options {
     pub(crate) fallible: u64,
     /// Which buckets may be emptied, one bit each.
     pub(crate) fallible_buckets: u64,
+    /// Within how long nodes scrub everything, if they do, in microseconds.
+    pub(crate) scrub_us: Option<u64>,
 }
 
 impl Options {
@@ -151,6 +153,8 @@ impl Options {
             beyond,
             fallible,
             fallible_buckets,
+            // Drawn last: older seeds keep the rest of what they drew.
+            scrub_us: numbers.pick(&[Some(1_000_000), Some(3_000_000), Some(30_000_000), None]),
         }
     }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, RecordNumber, SegmentId};
 use quarry_protocol::limits::RECORD_BYTES;
 use quarry_protocol::snapshot::{
-    ChunkRecord, FileRecord, FooterRecord, IdentityRecord, LogRecord, LossRecord, Record, RecordError,
+    ChunkRecord, FileRecord, FooterRecord, IdentityRecord, LogRecord, LossRecord, Record, RecordError, ScrubRecord,
 };
 
 /// Every kind of record, and its bytes (zeros at the end left out).
@@ -66,6 +66,19 @@ pub(crate) fn golden_records() -> Vec<(Record, &'static str)> {
             }),
             "0600000000000000 00100000 02000000 00300000 01000000",
         ),
+        (
+            Record::Scrub(ScrubRecord {
+                through: 5,
+                until: 9,
+                began_at_s: 0x5152_5354,
+                verified_at_s: 0x6162_6364,
+                ended_at_s: 0x7172_7374,
+                damaged: 3,
+                damaged_before: 4,
+            }),
+            "0700000000000000 0500000000000000 0900000000000000 5453525100000000 6463626100000000 7473727100000000 \
+             03000000 04000000",
+        ),
     ]
 }
 
@@ -81,7 +94,7 @@ fn golden() {
 
 #[test]
 fn an_unknown_tag_is_refused() {
-    for tag in (0..=255).filter(|tag| !(1..=6).contains(tag)) {
+    for tag in (0..=255).filter(|tag| !(1..=7).contains(tag)) {
         let mut bytes = [0; RECORD_BYTES];
         bytes[0] = tag;
         assert_eq!(Record::decode(&bytes), Err(RecordError { tag }));
@@ -89,7 +102,7 @@ fn an_unknown_tag_is_refused() {
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
-    (1..=6_u8, any::<[u8; 16]>(), any::<[u64; 6]>(), any::<[u32; 4]>(), any::<bool>()).prop_map(
+    (1..=7_u8, any::<[u8; 16]>(), any::<[u64; 6]>(), any::<[u32; 4]>(), any::<bool>()).prop_map(
         |(kind, id, [a, b, c, d, i, j], [e, f, g, h], retired)| {
             let (log, segment) = (LogId(id), SegmentId { epoch: Epoch(a), index: e });
             match kind {
@@ -119,6 +132,15 @@ fn any_record() -> impl Strategy<Value = Record> {
                     length: f,
                     payload_crc: g,
                     position: h,
+                }),
+                6 => Record::Scrub(ScrubRecord {
+                    through: a,
+                    until: b,
+                    began_at_s: c,
+                    verified_at_s: d,
+                    ended_at_s: i,
+                    damaged: e,
+                    damaged_before: f,
                 }),
                 _ => Record::Footer(FooterRecord {
                     index_position: e,

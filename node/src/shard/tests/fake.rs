@@ -89,6 +89,7 @@ impl Fake {
             file_bytes: FILE_BYTES_MIN,
             files_max: files,
             wall_clock_at_zero_s: 1_700_000_000,
+            scrub_period_us: None,
         };
         let mut fake = Self {
             shard: Shard::new(ShardConfig { node, store }, Replayed::fresh(DISK)),

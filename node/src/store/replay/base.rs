@@ -2,7 +2,7 @@
 
 use super::scan::{Scan, whole_group};
 use quarry_protocol::batch::BatchKind;
-use quarry_protocol::snapshot::{FileRecord, IdentityRecord, LogRecord, LossRecord, Record};
+use quarry_protocol::snapshot::{FileRecord, IdentityRecord, LogRecord, LossRecord, Record, ScrubRecord};
 
 /// Where a snapshot may lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,7 @@ pub(super) struct Base {
     pub(super) losses: Vec<LossRecord>,
     pub(super) files: Vec<FileRecord>,
     pub(super) identities: Vec<IdentityRecord>,
+    pub(super) scrub: Option<ScrubRecord>,
 }
 
 impl Base {
@@ -49,6 +50,7 @@ impl Base {
             losses: Vec::new(),
             files: Vec::new(),
             identities: Vec::new(),
+            scrub: None,
         };
         for record in records {
             match record {
@@ -56,6 +58,7 @@ impl Base {
                 Record::Loss(record) => base.losses.push(record),
                 Record::File(record) => base.files.push(record),
                 Record::Identity(record) => base.identities.push(record),
+                Record::Scrub(record) => base.scrub = Some(record),
                 Record::Chunk(_) | Record::Footer(_) => return None,
             }
         }

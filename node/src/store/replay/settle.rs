@@ -13,7 +13,7 @@ use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
 use quarry_protocol::limits::{LOGS_PER_SHARD_MAX, LOSSES_PER_SHARD_MAX, RETIRED_IDENTITIES_MAX};
 use quarry_protocol::ranges::SeqRanges;
 use quarry_protocol::replica::{RestoredLog, RestoredSegment};
-use quarry_protocol::snapshot::{ChunkRecord, FileRecord, IdentityRecord, LogRecord, LossRecord, Record};
+use quarry_protocol::snapshot::{ChunkRecord, FileRecord, IdentityRecord, LogRecord, LossRecord, Record, ScrubRecord};
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -40,6 +40,8 @@ struct State {
     logs: BTreeMap<LogId, LogRecord>,
     watermarks: BTreeMap<Segment, ChunkSeq>,
     lost: BTreeMap<Segment, SeqRanges>,
+    /// How far scrub had come, in order: the base's word first.
+    scrubs: Vec<ScrubRecord>,
     index: Index,
 }
 
@@ -50,6 +52,7 @@ impl Settle<'_> {
         for record in &self.base.logs {
             state.merge(record);
         }
+        state.scrubs.extend(self.base.scrub);
         self.merge_controls(&mut state);
         let (listed, newer): (Vec<_>, Vec<_>) =
             self.line.files.iter().enumerate().partition(|(at, _)| self.is_before_base(*at));
@@ -66,6 +69,7 @@ impl Settle<'_> {
             return Err(ReplayError::TooManyLogs { logs: state.logs.len() });
         }
         let mut replayed = self.files();
+        take_scrubs(&mut replayed, &state.scrubs);
         let why = self.unspecific(&replayed.quarantined);
         self.finish(&mut replayed, state, why)?;
         Ok(replayed)
@@ -87,8 +91,10 @@ impl Settle<'_> {
         {
             let Contents::Data { controls, .. } = &sighting.contents else { continue };
             for control in controls {
-                if let Record::Log(record) = control {
-                    state.merge(record);
+                match control {
+                    Record::Log(record) => state.merge(record),
+                    Record::Scrub(record) => state.scrubs.push(*record),
+                    _ => {}
                 }
             }
         }
@@ -215,6 +221,17 @@ impl Settle<'_> {
         replayed.report = report;
         Ok(())
     }
+}
+
+/// What scrub said of a file after the base was written is said of the file; its last word says how far it has come.
+fn take_scrubs(replayed: &mut Replayed, scrubs: &[ScrubRecord]) {
+    for scrub in scrubs.iter().filter(|scrub| scrub.verified_at_s > 0) {
+        let file = replayed.files.iter_mut().find(|file| file.incarnation == scrub.through);
+        if let Some(file) = file {
+            file.verified_at_s = scrub.verified_at_s;
+        }
+    }
+    replayed.scrub = scrubs.last().copied();
 }
 
 /// P8: the identity in force goes, a fresh one comes; gives back the one that went.

@@ -46,6 +46,9 @@ pub(super) struct Driver {
     pub(super) hold: bool,
     pub(super) reads: Vec<(u64, u32, u64, u32)>,
     pub(super) hold_reads: bool,
+    /// When each read was begun, how much it reads, and which files were read.
+    pub(super) read_log: Vec<(Micros, u32)>,
+    pub(super) read_files: BTreeSet<u32>,
     /// Making files fails from this number of files on.
     pub(super) files_fit: usize,
     /// Reads of these bytes of a file fail.
@@ -93,7 +96,8 @@ impl Driver {
 
     pub(super) fn with(files_max: u32, replayed: Replayed) -> Self {
         let (disk, file_bytes, wall_clock_at_zero_s) = (DISK, FILE_BYTES_MIN, WALL_CLOCK_S);
-        Self::with_config(StoreConfig { disk, file_bytes, files_max, wall_clock_at_zero_s }, replayed)
+        let scrub_period_us = None;
+        Self::with_config(StoreConfig { disk, file_bytes, files_max, wall_clock_at_zero_s, scrub_period_us }, replayed)
     }
 
     /// What a start finds, on the same files.
@@ -104,7 +108,7 @@ impl Driver {
         next
     }
 
-    fn with_config(config: StoreConfig, replayed: Replayed) -> Self {
+    pub(super) fn with_config(config: StoreConfig, replayed: Replayed) -> Self {
         let through = replayed.next_batch - 1;
         let files = replayed.free_files.iter().map(|file| (*file, vec![0xee; FILE_BYTES_MIN as usize])).collect();
         Self {
@@ -116,6 +120,8 @@ impl Driver {
             hold: false,
             reads: Vec::new(),
             hold_reads: false,
+            read_log: Vec::new(),
+            read_files: BTreeSet::new(),
             files_fit: usize::MAX,
             unreadable: BTreeSet::new(),
             order: 0,
@@ -293,7 +299,11 @@ impl Driver {
                 assert!(self.files[&file].iter().all(|byte| *byte == 0), "file {file} is not full of zeros");
                 self.store.handle(self.now, StoreEvent::Prepared { file, result: Ok(()) });
             }
-            StoreEffect::Read { token, file, position, bytes } => self.reads.push((token, file, position, bytes)),
+            StoreEffect::Read { token, file, position, bytes } => {
+                self.read_log.push((self.now, bytes));
+                self.read_files.insert(file);
+                self.reads.push((token, file, position, bytes));
+            }
             StoreEffect::Lost { from, .. } => self.lost.push(from),
             StoreEffect::Failed { why } => {
                 assert!(self.failed.is_none(), "failed twice");

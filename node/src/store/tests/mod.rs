@@ -7,6 +7,7 @@ mod failing;
 mod provenance;
 mod random;
 mod rollover;
+mod scrub;
 mod space;
 
 use driver::{Driver, End, WALL_CLOCK_S, key, log};

@@ -152,6 +152,7 @@ impl Node {
                 file_bytes: FILE_BYTES,
                 files_max: self.files_max,
                 wall_clock_at_zero_s: 1_700_000_000,
+                scrub_period_us: core.options.scrub_us,
             };
             let mut shard = Shard::new(ShardConfig { node: info, store }, found);
             if core.trace.wanted {
