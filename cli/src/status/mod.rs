@@ -14,6 +14,7 @@ use nodes::NodeSeen;
 use quarry_client::store_url::{StorePlace, StoreUrl};
 use serde_json::json;
 use std::fmt::Write as _;
+use std::time::SystemTime;
 use verdict::{Judgement, Verdict};
 
 pub(crate) async fn run(args: &StatusArgs, store: Option<String>, output: Output) -> Result<Health, Failure> {
@@ -56,6 +57,7 @@ fn text(judgement: &Judgement, nodes: &[NodeSeen], logs: &LogsSeen) -> String {
     for reason in &judgement.reasons {
         let _ = writeln!(text, "- {reason}");
     }
+    let now_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let rows = nodes.iter().map(|node| {
         let seen = node.seen.as_ref();
         let or_unknown = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
@@ -67,10 +69,12 @@ fn text(judgement: &Judgement, nodes: &[NodeSeen], logs: &LogsSeen) -> String {
             or_unknown(seen.map(|seen| units::bytes(seen.live_bytes))),
             or_unknown(seen.map(|seen| units::bytes(seen.capacity_bytes))),
             or_unknown(seen.map(|seen| format!("{} s", seen.uptime_us / 1_000_000))),
+            or_unknown(seen.map(|seen| seen.scrub.last_pass(now_s))),
+            or_unknown(seen.map(|seen| seen.scrub.progress())),
         ]
     });
     text.push('\n');
-    text.push_str(&table(["NODE", "ZONE", "STATE", "SHARDS", "LIVE", "CAPACITY", "UP"], rows));
+    text.push_str(&table(["NODE", "ZONE", "STATE", "SHARDS", "LIVE", "CAPACITY", "UP", "SCRUBBED", "PASS"], rows));
     let _ = write!(text, "\n\nlogs: {}, asked about: {}", logs.count, logs.asked);
     text
 }

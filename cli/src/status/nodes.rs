@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use quarry_node::control::proto::admin_client::AdminClient;
-use quarry_node::control::proto::{StatusReply, StatusRequest};
+use quarry_node::control::proto::{ShardStatus, StatusReply, StatusRequest};
 use quarry_protocol::limits::SHARDS_MAX;
 use serde::Serialize;
 use std::time::Duration;
@@ -37,6 +37,60 @@ pub(super) struct NodeState {
     pub(super) shards: usize,
     pub(super) live_bytes: u64,
     pub(super) capacity_bytes: u64,
+    pub(super) scrub: ScrubSeen,
+}
+
+/// How a node gets on with reading again what it stores, all its shards together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct ScrubSeen {
+    /// Whether every shard does.
+    pub(super) on: bool,
+    /// When the last whole pass ended, in Unix seconds, of the shard where that is longest ago; none if one never had any.
+    pub(super) last_pass_ended_at_s: Option<u64>,
+    /// How much of the present pass is done, in percent; none while no shard has one under way.
+    pub(super) percent: Option<u64>,
+    /// Damaged chunks that it found in the present pass, or the last one, and the one before.
+    pub(super) damaged: u64,
+}
+
+impl ScrubSeen {
+    fn of(shards: &[ShardStatus]) -> Self {
+        let all = || shards.iter().filter_map(|shard| shard.scrub.as_ref());
+        let percent = all().any(|scrub| scrub.under_way).then(|| {
+            let (done, whole): (u64, u64) = (all().map(|s| s.done_bytes).sum(), all().map(|s| s.pass_bytes).sum());
+            if whole == 0 { 100 } else { done.saturating_mul(100) / whole }
+        });
+        Self {
+            on: all().count() == shards.len() && all().all(|scrub| scrub.on),
+            last_pass_ended_at_s: all().map(|scrub| scrub.ended_at_s).min().filter(|at| *at > 0),
+            percent,
+            damaged: all().map(|scrub| scrub.damaged_in_pass + scrub.damaged_before).sum(),
+        }
+    }
+
+    /// When the last whole pass ended, at `now_s`.
+    pub(super) fn last_pass(&self, now_s: u64) -> String {
+        match self.last_pass_ended_at_s {
+            _ if !self.on => "off".to_owned(),
+            None => "never".to_owned(),
+            Some(at) => format!("{} ago", rough(now_s.saturating_sub(at))),
+        }
+    }
+
+    /// How far the present pass is.
+    pub(super) fn progress(&self) -> String {
+        self.percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent} %"))
+    }
+}
+
+/// A time in the largest unit that it has two of.
+fn rough(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
 }
 
 impl NodeSeen {
@@ -74,8 +128,13 @@ impl NodeSeen {
             }
             if shard.losses > 0 {
                 let losses = shard.losses;
+                let scrub = shard.scrub.unwrap_or_default();
+                let damaged = match scrub.damaged_in_pass + scrub.damaged_before {
+                    0 => String::new(),
+                    found => format!(" (its last two scrubs found {found} damaged chunks)"),
+                };
                 node.troubles.push(format!(
-                    "shard {number} knows of {losses} ranges of seqs that it lost: see `quarry log inspect`"
+                    "shard {number} knows of {losses} ranges of seqs that it lost{damaged}: see `quarry log inspect`"
                 ));
             }
             if !shard.preparation_error.is_empty() {
@@ -96,6 +155,7 @@ impl NodeSeen {
             shards: reply.shards.len(),
             live_bytes: reply.shards.iter().map(|shard| shard.live_bytes).sum(),
             capacity_bytes: reply.shards.iter().map(|shard| shard.capacity_bytes).sum(),
+            scrub: ScrubSeen::of(&reply.shards),
         });
         node
     }
@@ -146,7 +206,7 @@ fn root_cause(why: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quarry_node::control::proto::{Fullness, ShardStatus};
+    use quarry_node::control::proto::{Fullness, Scrub};
 
     fn judged(shard: ShardStatus) -> NodeSeen {
         let reply = StatusReply { cluster: "c".into(), zone: "z".into(), shards: vec![shard], ..Default::default() };
@@ -162,6 +222,24 @@ mod tests {
         assert_eq!(judged(ShardStatus { full: Some(Fullness::default()), ..Default::default() }).state(), "DOWN");
         let other = StatusReply { cluster: "other".into(), ..Default::default() };
         assert_eq!(NodeSeen::of_reply("n:1", "n:65", "c", &other).state(), "DOWN");
+    }
+
+    #[test]
+    fn a_node_is_scrubbed_when_its_last_shard_is() {
+        let shard = |on, under_way, ended_at_s, done_bytes| {
+            let scrub = Scrub { on, under_way, ended_at_s, done_bytes, pass_bytes: 100, ..Scrub::default() };
+            ShardStatus { scrub: Some(scrub), ..ShardStatus::default() }
+        };
+        let seen = ScrubSeen::of(&[shard(true, false, 5_000, 100), shard(true, true, 9_000, 20)]);
+        assert_eq!((seen.last_pass(5_000 + 300).as_str(), seen.progress().as_str()), ("5 min ago", "60 %"));
+        assert_eq!(seen.last_pass(5_000 + 3 * 86_400), "3 d ago");
+        let seen = ScrubSeen::of(&[shard(true, false, 5_000, 100), shard(true, false, 0, 100)]);
+        assert_eq!((seen.last_pass(6_000).as_str(), seen.progress().as_str()), ("never", "-"));
+        assert_eq!(ScrubSeen::of(&[shard(true, false, 5_000, 1), shard(false, false, 0, 0)]).last_pass(6_000), "off");
+        let scrub = Some(Scrub { damaged_in_pass: 2, damaged_before: 1, ..Scrub::default() });
+        let node = judged(ShardStatus { losses: 1, scrub, ..Default::default() });
+        assert!(node.troubles[0].contains("3 damaged chunks"), "{:?}", node.troubles);
+        assert_eq!(node.seen.expect("it answered").scrub.damaged, 3);
     }
 
     #[test]

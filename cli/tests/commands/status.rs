@@ -24,7 +24,9 @@ fn the_verdict_and_the_exit_code_follow_the_nodes() {
     assert_eq!((&value["logs"]["count"], &value["logs"]["asked"]), (&1.into(), &1.into()));
     for node in value["nodes"].as_array().expect("nodes") {
         has_fields(node, &["address", "control", "seen", "down", "troubles"]);
-        has_fields(&node["seen"], &["zone", "node", "version", "uptime_us", "shards", "live_bytes", "capacity_bytes"]);
+        let fields = ["zone", "node", "version", "uptime_us", "shards", "live_bytes", "capacity_bytes", "scrub"];
+        has_fields(&node["seen"], &fields);
+        assert_eq!((&node["seen"]["scrub"]["on"], &node["seen"]["scrub"]["damaged"]), (&true.into(), &0.into()));
     }
 
     dev.kill(1);

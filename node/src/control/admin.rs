@@ -4,7 +4,7 @@ use super::proto;
 use super::shards::Shards;
 use crate::io::MailboxError;
 use crate::shard::ShardStatistics;
-use crate::store::StoreStatistics;
+use crate::store::{ScrubStatistics, StoreStatistics};
 use quarry_protocol::ids::LogId;
 use quarry_protocol::message::shard_of;
 use quarry_protocol::replica::LogState;
@@ -103,6 +103,23 @@ fn shard_status(shard: u32, counted: &ShardStatistics, port: u16) -> proto::Shar
         preparation_error: counted.preparation_error.clone().unwrap_or_default(),
         live_bytes: counted.store.live_bytes,
         capacity_bytes: counted.store.capacity_bytes,
+        scrub: Some(scrub(&counted.store.scrub)),
+    }
+}
+
+fn scrub(counted: &ScrubStatistics) -> proto::Scrub {
+    proto::Scrub {
+        on: counted.on,
+        under_way: counted.under_way,
+        began_at_s: counted.began_at_s,
+        ended_at_s: counted.ended_at_s,
+        done_bytes: counted.done_bytes,
+        pass_bytes: counted.pass_bytes,
+        damaged_in_pass: counted.damaged_in_pass,
+        damaged_before: counted.damaged_before,
+        chunks: counted.chunks,
+        bytes: counted.bytes,
+        damaged: counted.damaged,
     }
 }
 

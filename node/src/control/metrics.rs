@@ -36,7 +36,7 @@ struct Snapshot(Vec<ShardStatistics>);
 
 type Value = fn(&ShardStatistics) -> u64;
 
-const COUNTERS: [(&str, &str, Option<Unit>, Value); 11] = [
+const COUNTERS: [(&str, &str, Option<Unit>, Value); 14] = [
     ("puts", "Puts received", None, |s| s.counters.puts),
     ("put", "Payload bytes of puts received", Some(Unit::Bytes), |s| s.counters.put_bytes),
     ("puts_stored", "Puts answered as stored", None, |s| s.counters.puts_stored),
@@ -48,9 +48,12 @@ const COUNTERS: [(&str, &str, Option<Unit>, Value); 11] = [
     ("batch", "Bytes of batches written, padding included", Some(Unit::Bytes), |s| s.store.batch_bytes),
     ("copied", "Payload bytes copied forward", Some(Unit::Bytes), |s| s.store.copied_bytes),
     ("copied_files", "Chunk files emptied by copying forward", None, |s| s.store.copied_files),
+    ("scrubbed", "Payload bytes read again and verified", Some(Unit::Bytes), |s| s.store.scrub.bytes),
+    ("scrubbed_chunks", "Chunks read again and verified", None, |s| s.store.scrub.chunks),
+    ("scrub_damaged_chunks", "Chunks that scrub found to be damaged", None, |s| s.store.scrub.damaged),
 ];
 
-const GAUGES: [(&str, &str, Option<Unit>, Value); 16] = [
+const GAUGES: [(&str, &str, Option<Unit>, Value); 20] = [
     ("connections", "Connections", None, |s| s.connections),
     ("logs", "Logs remembered, deleted ones included", None, |s| s.logs),
     ("losses", "Ranges of seqs known to be lost", None, |s| s.losses),
@@ -69,6 +72,12 @@ const GAUGES: [(&str, &str, Option<Unit>, Value); 16] = [
     ("capacity", "What live bytes are measured against", Some(Unit::Bytes), |s| s.store.capacity_bytes),
     ("files", "Chunk files", None, |s| s.store.files),
     ("files_ready", "Chunk files that may be overwritten at once", None, |s| s.store.files_ready),
+    ("scrub_began", "When the last pass of scrub began, Unix time", Some(Unit::Seconds), |s| s.store.scrub.began_at_s),
+    ("scrub_ended", "When the last whole pass of scrub ended, Unix time", Some(Unit::Seconds), |s| {
+        s.store.scrub.ended_at_s
+    }),
+    ("scrub_done", "Live bytes that the pass of scrub is done with", Some(Unit::Bytes), |s| s.store.scrub.done_bytes),
+    ("scrub_pass", "Live bytes that the pass of scrub goes through", Some(Unit::Bytes), |s| s.store.scrub.pass_bytes),
 ];
 
 impl Collector for Snapshot {

@@ -1,9 +1,10 @@
 //! What the control plane may ask a shard.
 
 use super::Shard;
-use crate::store::{ReplayReport, StoreStatistics};
+use crate::store::{ChunkKey, Place, ReplayReport, StoreStatistics};
 use quarry_protocol::ids::{DiskId, LogId};
 use quarry_protocol::replica::LogState;
+use quarry_protocol::snapshot::LossRecord;
 
 /// A question of the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,21 @@ pub struct Counters {
 }
 
 impl Shard {
+    /// Every chunk that is stored here, whether it can be read or not, and where it lies.
+    pub fn places(&self) -> impl Iterator<Item = (ChunkKey, Place)> + '_ {
+        self.store.places()
+    }
+
+    /// Where a chunk lies that is stored here, whether it can be read or not.
+    pub fn locate(&self, key: &ChunkKey) -> Option<Place> {
+        self.store.locate(key)
+    }
+
+    /// Everything known to be lost.
+    pub fn losses(&self) -> impl Iterator<Item = LossRecord> + '_ {
+        self.replica.losses()
+    }
+
     pub(super) fn admin(&self, request: AdminRequest) -> AdminAnswer {
         match request {
             AdminRequest::Statistics => AdminAnswer::Statistics(Box::new(self.statistics())),

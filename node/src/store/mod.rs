@@ -271,6 +271,11 @@ impl Store {
         self.index.get(key)
     }
 
+    /// Every confirmed chunk, and where it lies.
+    pub fn places(&self) -> impl Iterator<Item = (ChunkKey, Place)> + '_ {
+        self.index.iter()
+    }
+
     /// The floor of `log` is durable: forget what lies below.
     pub fn free(&mut self, log: LogId, below: ChunkSeq) {
         self.forget_below(log, below);

@@ -8,10 +8,11 @@ use std::process::Command;
 const BUG: &str = "PLANTED_BUG";
 
 /// Each bug and the test that is there to find it.
-const FOUND_BY: [(Bug, &str); 9] = [
+const FOUND_BY: [(Bug, &str); 10] = [
     (Bug::WritesNotSynchronous, "files::files_that_take_appends_are_open_with_o_direct_and_o_dsync"),
     (Bug::ArrivalsUnverified, "hostile::a_chunk_that_does_not_verify_is_refused_and_not_stored"),
     (Bug::ReadsUnverified, "rot::a_rotten_chunk_is_unknown_and_not_served"),
+    (Bug::ScrubUnverified, "rot::a_rotten_chunk_that_nobody_reads_is_found"),
     (Bug::MissingFileUnnoticed, "starting::a_shard_that_lost_a_file_retires_its_identity"),
     (Bug::AnyBodySize, "hostile::an_oversized_frame_is_refused_before_its_body_comes"),
     (Bug::CopyStarts, "starting::a_copied_directory_does_not_start"),

@@ -2,9 +2,14 @@
 
 use crate::client::{SEGMENT, log};
 use crate::running::Running;
-use quarry_protocol::message::{Answer, Reply};
+use quarry_protocol::ids::ChunkSeq;
+use quarry_protocol::message::{Answer, ProvenanceRun, Reply, Request};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long a node that scrubs every second may take to find something, on a machine however busy.
+const FOUND_WITHIN: Duration = Duration::from_secs(60);
 
 /// A payload that resembles no other, anywhere.
 fn payload(seq: u64) -> Vec<u8> {
@@ -35,6 +40,45 @@ fn rot(data: &Path, wanted: &[u8]) {
         return file.sync_all().expect("synced");
     }
     panic!("the payload lies in no chunk file");
+}
+
+/// D6: damage is found by the node itself, although nobody reads; the file keeps the bytes as they are.
+#[test]
+fn a_rotten_chunk_that_nobody_reads_is_found() {
+    let mut running = Running::scrubbing(1.0);
+    let mut client = running.client();
+    for seq in 0..3 {
+        client.store(log(1), SEGMENT, seq, &payload(seq));
+    }
+    rot(&running.data, &payload(1));
+    let found = |running: &Running| {
+        let metrics = running.metrics();
+        let line = metrics.lines().find(|line| line.starts_with("quarry_scrub_damaged_chunks_total"));
+        line.expect("the metric").ends_with(" 1")
+    };
+    let since = Instant::now();
+    while !found(&running) {
+        assert!(since.elapsed() < FOUND_WITHIN, "the node does not look: {}", running.metrics());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let segments = vec![SEGMENT];
+    let inspected = client.ask(&Request::Inspect { log: log(1), segments });
+    let Reply::Inspected { segments, .. } = inspected else { panic!("{inspected:?}") };
+    let runs: Vec<_> = segments[0].runs.iter().map(|run| (run.from.0, run.answer)).collect();
+    assert_eq!(runs, [(0, Answer::Have), (1, Answer::Unknown), (2, Answer::Have)]);
+    let (log, from, to) = (log(1), ChunkSeq(0), ChunkSeq(3));
+    let provenance = client.ask(&Request::Provenance { log, segment: SEGMENT, from, to });
+    let Reply::Provenance { runs, .. } = provenance else { panic!("{provenance:?}") };
+    let held: Vec<_> = runs.iter().map(|run| (run.from.0, run.to.0)).collect();
+    assert_eq!(held, [(0, 1), (2, 3)]);
+    let now_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+    let plausible = |run: &ProvenanceRun| run.stored_from_s <= run.stored_to_s && now_s - run.stored_to_s < 3600;
+    assert!(runs.iter().all(plausible), "{runs:?} at {now_s}");
+    assert!(running.metrics().contains("quarry_losses{shard=\"0\"} 1"));
+    // What scrub said of it is remembered, and so is the loss.
+    running.restart();
+    let (chunks, end) = running.client().read(log, SEGMENT, 1, 1);
+    assert!(chunks.is_empty() && matches!(end, Reply::ReadEnd { answer: Answer::Unknown, .. }), "{end:?}");
 }
 
 /// D3, D6, P8: what does not verify is not served, and is *unknown* from then on, also after a restart.

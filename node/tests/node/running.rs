@@ -1,9 +1,10 @@
 //! Real nodes on real files.
 
 use crate::client::Client;
-use quarry_node::config::Settings;
+use quarry_node::config::{ScrubSettings, Settings};
 use quarry_node::{FormatOptions, Node, StartError};
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -47,6 +48,8 @@ pub(crate) fn try_start(data: &Path) -> Result<Node, StartError> {
 /// A node on a directory of its own.
 pub(crate) struct Running {
     node: Option<Node>,
+    /// Within how many seconds it scrubs everything; as usual if not set.
+    scrub_s: Option<f64>,
     pub(crate) data: PathBuf,
     _directory: TempDir,
 }
@@ -54,16 +57,36 @@ pub(crate) struct Running {
 impl Running {
     /// Formats and starts.
     pub(crate) fn fresh() -> Self {
+        Self::formatted(None)
+    }
+
+    /// Formats and starts a node that reads everything again within so many seconds.
+    pub(crate) fn scrubbing(seconds: f64) -> Self {
+        Self::formatted(Some(seconds))
+    }
+
+    fn formatted(scrub_s: Option<f64>) -> Self {
         let directory = directory();
         let data = directory.path().join("data");
         format(&data);
-        let mut running = Self { node: None, data, _directory: directory };
+        let mut running = Self { node: None, scrub_s, data, _directory: directory };
         running.start();
         running
     }
 
+    /// What `/metrics` says.
+    pub(crate) fn metrics(&self) -> String {
+        let mut stream = TcpStream::connect(self.node().addresses().control).expect("the control plane listens");
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        answer
+    }
+
     pub(crate) fn start(&mut self) {
-        self.node = Some(try_start(&self.data).expect("started"));
+        let days = self.scrub_s.map(|seconds| (seconds / 86_400.0).to_string());
+        let settings = Settings { scrub: ScrubSettings { days }, ..settings(&self.data) };
+        self.node = Some(quarry_node::start(&settings.check().expect("good settings")).expect("started"));
     }
 
     /// Stops cleanly and starts again.

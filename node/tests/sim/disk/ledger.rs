@@ -7,7 +7,7 @@ use quarry_node::store::{ChunkKey, Replayed};
 use quarry_protocol::batch::{BatchHeader, BatchKind, Entry};
 use quarry_protocol::ids::{Epoch, LogId};
 use quarry_protocol::limits::CHUNK_HEADER_BYTES;
-use quarry_protocol::snapshot::{LogRecord, Record};
+use quarry_protocol::snapshot::{LogRecord, LossRecord, Record};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// See the module's documentation.
@@ -133,6 +133,15 @@ impl Disk {
 
     pub(crate) fn holds_durably(&self, key: &ChunkKey) -> bool {
         self.ledger.chunks.contains(key)
+    }
+
+    /// The chunks among these that are durable, and neither trimmed nor deleted.
+    pub(crate) fn held_of(&self, loss: &LossRecord) -> impl Iterator<Item = ChunkKey> + '_ {
+        let LossRecord { log, segment, from, to } = *loss;
+        let record = self.durable_record(log);
+        let from = if record.deleted > Epoch(0) { to } else { from.max(record.floor).min(to) };
+        let key = move |seq| ChunkKey { log, segment, seq };
+        self.ledger.chunks.range(key(from)..key(to)).copied()
     }
 
     /// The small state of a log that a replay would find.

@@ -71,6 +71,17 @@ impl Disk {
         Some(hit)
     }
 
+    /// A bit rots in these bytes, if a mark covers them.
+    pub(crate) fn rot_within(&mut self, file: u32, position: u64, bytes: u64, numbers: &mut Numbers) -> bool {
+        let may = self.batches.may_damage(file, position, bytes);
+        if may {
+            self.batches.damage(file, position, bytes);
+            self.file(file).flip(position + numbers.below(bytes), numbers.below(8) as u8);
+            self.damaged = true;
+        }
+        may
+    }
+
     /// A block cannot be read any more.
     pub(crate) fn go_bad(&mut self, numbers: &mut Numbers) -> bool {
         let Some((file, position, bytes)) = self.victim(numbers) else { return false };

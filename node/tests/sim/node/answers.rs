@@ -1,13 +1,17 @@
 //! Answers as they leave a shard: the oracle hears of them first.
 
+use super::start::is_good;
 use super::{Node, Question, ShardHost};
 use crate::core::{ConnId, Core};
 use crate::network::Frame;
-use quarry_node::store::ChunkKey;
+use crate::numbers::Numbers;
+use quarry_node::shard::Shard;
+use quarry_node::store::{ChunkKey, Place};
 use quarry_protocol::frame::FrameHeader;
 use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
-use quarry_protocol::limits::FRAME_HEADER_BYTES;
+use quarry_protocol::limits::{CHUNK_HEADER_BYTES, FRAME_HEADER_BYTES};
 use quarry_protocol::message::{Answer, Refusal, Reply, Run};
+use quarry_protocol::snapshot::LossRecord;
 
 impl Node {
     pub(super) fn answer_stored(&mut self, core: &mut Core, shard: usize, conn: ConnId, request_id: u64, disk: DiskId) {
@@ -77,6 +81,37 @@ impl ShardHost {
             }
             _ => {}
         }
+    }
+
+    /// P13: what turned out to be damaged is kept as it is, until it is trimmed or its log deleted.
+    pub(super) fn check_kept(&self, shard: &Shard) {
+        for loss in shard.losses() {
+            for key in self.disk.held_of(&loss) {
+                assert!(shard.locate(&key).is_some(), "P13: {key:?} was damaged, and is not kept any more");
+            }
+        }
+    }
+
+    /// A bit rots in some chunk that lives; whether one did.
+    pub(crate) fn rot_a_chunk(&mut self, numbers: &mut Numbers) -> bool {
+        let Some(shard) = &self.shard else { return false };
+        let chunks = shard.statistics().store.chunks.max(1) as usize;
+        let Some((key, place)) = shard.places().nth(numbers.index(chunks)) else { return false };
+        let bytes = CHUNK_HEADER_BYTES as u64 + u64::from(place.length);
+        is_good(&self.disk, &key, place) && self.disk.rot_within(place.file, u64::from(place.position), bytes, numbers)
+    }
+
+    /// Chunks that are stored, cannot be read as they were put, and are not known to be lost.
+    pub(crate) fn undiscovered(&self) -> Vec<ChunkKey> {
+        let Some(shard) = &self.shard else { return Vec::new() };
+        let known = |key: &ChunkKey| {
+            let covers = |loss: &LossRecord| {
+                (loss.log, loss.segment) == (key.log, key.segment) && (loss.from..loss.to).contains(&key.seq)
+            };
+            shard.losses().any(|loss| covers(&loss))
+        };
+        let bad = |(key, place): &(ChunkKey, Place)| !is_good(&self.disk, key, *place) && !known(key);
+        shard.places().filter(bad).map(|(key, _)| key).collect()
     }
 
     fn check_runs(&self, log: LogId, segment: SegmentId, runs: &[Run]) {

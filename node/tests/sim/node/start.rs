@@ -190,15 +190,19 @@ fn check_losses(host: &ShardHost, replayed: &Replayed) {
             let same = |known: &LossRecord| (known.log, known.segment) == (loss.log, loss.segment);
             let known = replayed.losses.iter().any(|known| same(known) && (known.from..known.to).contains(&seq));
             let key = ChunkKey { log: loss.log, segment: loss.segment, seq };
-            let found = deleted || known || replayed.index.get(&key).is_some_and(|place| is_good(&host.disk, place));
+            let found =
+                deleted || known || replayed.index.get(&key).is_some_and(|place| is_good(&host.disk, &key, place));
             assert!(found, "D6: the loss of {}/{seq} of log {} is forgotten", loss.segment, loss.log);
         }
     }
 }
 
-fn is_good(disk: &Disk, place: Place) -> bool {
+/// Whether what lies here is this very chunk.
+pub(super) fn is_good(disk: &Disk, key: &ChunkKey, place: Place) -> bool {
     let mut stored = vec![0; CHUNK_HEADER_BYTES + place.length as usize];
     let read = disk.read(place.file, u64::from(place.position), &mut stored).is_ok();
     let header = ChunkHeader::decode(&stored);
-    read && header.is_ok_and(|header| header.verify_payload(&stored[CHUNK_HEADER_BYTES..]).is_ok())
+    let named = |header: &ChunkHeader| (header.log, header.segment, header.seq) == (key.log, key.segment, key.seq);
+    let whole = |header: ChunkHeader| named(&header) && header.verify_payload(&stored[CHUNK_HEADER_BYTES..]).is_ok();
+    read && header.is_ok_and(whole)
 }

@@ -106,6 +106,11 @@ impl World {
         if !self.core.options.is_fallible(node) {
             return;
         }
+        if self.core.numbers.per_mille(rates.rot / 2)
+            && self.nodes[node].shards[shard].rot_a_chunk(&mut self.core.numbers)
+        {
+            self.core.faults.count("rot in a chunk that lives");
+        }
         if self.core.numbers.per_mille(rates.rot)
             && let Some(what) = self.nodes[node].shards[shard].disk.rot(&mut self.core.numbers)
         {

@@ -23,11 +23,16 @@ const FILLED_PERCENT: u64 = 60;
 const APPENDS: u64 = 12;
 /// How many events a phase of the end may take, at most: more means that something runs in circles.
 const EVENTS_MAX: u64 = 500_000;
+/// How often it is looked whether scrub has found everything, while it has time to.
+const SCRUB_LOOKS: u64 = 16;
+/// How long a read of scrub may take, in virtual microseconds, before a shard that idles is at rest.
+const SCRUB_READ_US: u64 = 1_000_000;
 
 impl World {
     pub(super) fn heal_and_finish(&mut self) {
         self.heal();
         self.settle();
+        self.find_rot();
         self.make_room();
         for log in 0..self.core.options.logs.len() {
             self.finish_log(log);
@@ -96,6 +101,38 @@ impl World {
         for (_, mut client) in std::mem::take(&mut self.clients) {
             client.kill(&mut self.core);
         }
+    }
+
+    /// D6: within two passes of scrub every node finds, by itself, whatever is damaged on its disks.
+    fn find_rot(&mut self) {
+        let Some(period_us) = self.core.options.scrub_us else { return };
+        for node in 0..self.nodes.len() {
+            for shard in 0..self.core.options.shards {
+                let host = &mut self.nodes[node].shards[shard];
+                if self.core.options.is_fallible(node) && host.rot_a_chunk(&mut self.core.numbers) {
+                    self.core.faults.count("rot left for scrub to find");
+                }
+            }
+        }
+        let (from, bound) = (self.core.now, 2 * period_us + FINISH_US);
+        for look in 1..=SCRUB_LOOKS {
+            self.run_until(from + look * bound / SCRUB_LOOKS - self.core.now, |_| false);
+            if self.undiscovered() == 0 {
+                return;
+            }
+        }
+        for node in &self.nodes {
+            for host in &node.shards {
+                let left = host.undiscovered();
+                let scrub = host.shard.as_ref().map(|shard| shard.statistics().store.scrub);
+                assert!(left.is_empty(), "D6: node {} does not find its rot: {left:?}, {scrub:?}", node.index);
+            }
+        }
+    }
+
+    fn undiscovered(&self) -> usize {
+        let hosts = self.nodes.iter().flat_map(|node| &node.shards);
+        hosts.map(|host| host.undiscovered().len()).sum()
     }
 
     /// Whether some disk refuses puts, or is close to it.
@@ -239,6 +276,9 @@ impl World {
     fn idle_down(&mut self) {
         self.end_all();
         self.run_until(IDLE_US, |_| false);
+        // Scrub goes on for ever, but nothing it does takes long.
+        let rests = |world: &Self| world.nodes.iter().flat_map(|node| &node.shards).all(ShardHost::is_at_rest);
+        self.run_until(SCRUB_READ_US, rests);
         for node in &self.nodes {
             for shard in &node.shards {
                 let statistics = shard.shard.as_ref().expect("it is up").statistics();
