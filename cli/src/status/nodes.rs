@@ -58,7 +58,7 @@ impl ScrubSeen {
         let all = || shards.iter().filter_map(|shard| shard.scrub.as_ref());
         let percent = all().any(|scrub| scrub.under_way).then(|| {
             let (done, whole): (u64, u64) = (all().map(|s| s.done_bytes).sum(), all().map(|s| s.pass_bytes).sum());
-            if whole == 0 { 100 } else { done.saturating_mul(100) / whole }
+            done.saturating_mul(100).checked_div(whole).unwrap_or(100)
         });
         Self {
             on: all().count() == shards.len() && all().all(|scrub| scrub.on),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long a node that scrubs every second may take to find something, on a machine however busy.
-const FOUND_WITHIN: Duration = Duration::from_secs(60);
+const FOUND_WITHIN: Duration = Duration::from_mins(1);
 
 /// A payload that resembles no other, anywhere.
 fn payload(seq: u64) -> Vec<u8> {

@@ -8,6 +8,18 @@ use quarry_protocol::snapshot::{
     ChunkRecord, FileRecord, FooterRecord, IdentityRecord, LogRecord, LossRecord, Record, RecordError, ScrubRecord,
 };
 
+fn scrub() -> ScrubRecord {
+    ScrubRecord {
+        through: 5,
+        until: 9,
+        began_at_s: 0x5152_5354,
+        verified_at_s: 0x6162_6364,
+        ended_at_s: 0x7172_7374,
+        damaged: 3,
+        damaged_before: 4,
+    }
+}
+
 /// Every kind of record, and its bytes (zeros at the end left out).
 pub(crate) fn golden_records() -> Vec<(Record, &'static str)> {
     let log = log();
@@ -67,15 +79,7 @@ pub(crate) fn golden_records() -> Vec<(Record, &'static str)> {
             "0600000000000000 00100000 02000000 00300000 01000000",
         ),
         (
-            Record::Scrub(ScrubRecord {
-                through: 5,
-                until: 9,
-                began_at_s: 0x5152_5354,
-                verified_at_s: 0x6162_6364,
-                ended_at_s: 0x7172_7374,
-                damaged: 3,
-                damaged_before: 4,
-            }),
+            Record::Scrub(scrub()),
             "0700000000000000 0500000000000000 0900000000000000 5453525100000000 6463626100000000 7473727100000000 \
              03000000 04000000",
         ),
