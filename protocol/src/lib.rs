@@ -32,6 +32,7 @@ pub mod reach;
 pub mod record;
 pub mod recovery;
 pub mod replica;
+pub mod rotation;
 pub mod snapshot;
 pub mod tail;
 pub mod telling;

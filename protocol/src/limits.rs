@@ -103,6 +103,8 @@ pub const ZONE_BYTES_MAX: usize = 63;
 pub const SEGMENTS_PER_LOG_MAX: usize = 512;
 /// Segments that only a recovery may add: room is always left for one (DESIGN 3.1).
 pub const SEGMENTS_RESERVED_FOR_RECOVERY: usize = 2;
+/// Segments that only a recovery or the replacement of a failed replica may add.
+pub const SEGMENTS_RESERVED_FOR_REPLACEMENT: usize = 128;
 /// Largest record as JSON, in bytes.
 pub const RECORD_BYTES_MAX: usize = 3 << 20;
 /// Upper bound of one replica as JSON in a record, in bytes (addresses may need escapes).
@@ -208,6 +210,6 @@ const _: () = {
     assert!(MEMBERS_PER_REPLY_MAX > 0 && MEMBERS_PER_REPLY_MAX <= MEMBERS_MAX);
     assert!(WINDOW_CHUNKS_DEFAULT <= WINDOW_CHUNKS_MAX && WINDOW_BYTES_DEFAULT <= WINDOW_BYTES_MAX);
     assert!(WINDOW_BYTES_MAX >= CHUNK_PAYLOAD_BYTES_MAX as u64 && CONNECTION_REQUESTS_MAX > WINDOW_CHUNKS_MAX as usize);
-    assert!(SEGMENTS_RESERVED_FOR_RECOVERY < SEGMENTS_PER_LOG_MAX);
+    assert!(SEGMENTS_RESERVED_FOR_RECOVERY + SEGMENTS_RESERVED_FOR_REPLACEMENT < SEGMENTS_PER_LOG_MAX / 2);
     assert!(SEGMENTS_PER_LOG_MAX * (512 + REPLICAS_MAX * RECORD_REPLICA_BYTES_MAX / 2) <= 2 * RECORD_BYTES_MAX);
 };

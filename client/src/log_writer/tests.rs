@@ -104,6 +104,7 @@ pub(super) fn scripted_keeping(window: Window, deadline: Duration, (chunks, byte
         carried: Vec::new(),
         deadline_us: deadline.as_micros() as u64,
         straggler_chunks_max: chunks,
+        held: false,
         straggler_bytes_max: bytes,
     };
     let dyn_links = links.iter().map(|link| Arc::clone(link) as Arc<dyn ReplicaLink>).collect();

@@ -67,6 +67,7 @@ fn start_writer(parts: &Parts, name: &str, append_deadline: Duration, recovered:
         carried: recovered.carried,
         deadline_us: append_deadline.as_micros() as u64,
         straggler_chunks_max: STRAGGLER_CHUNKS_MAX,
+        held: false,
         straggler_bytes_max: STRAGGLER_BYTES_MAX,
     };
     LogWriter::start(name, config, links)

@@ -110,6 +110,7 @@ impl Recovery {
             // The recovery's own deadline bounds the copying.
             deadline_us: u64::MAX,
             straggler_chunks_max: STRAGGLER_CHUNKS_MAX,
+            held: false,
             straggler_bytes_max: STRAGGLER_BYTES_MAX,
         };
         self.copying = Some(Copying { plan, segment, writer: Writer::new(config, now), chain: None });

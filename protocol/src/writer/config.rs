@@ -30,6 +30,9 @@ pub struct WriterConfig {
     /// What recovery copied into this segment: committed, but perhaps not yet stored on every replica. Dense, and
     /// ending right below `next_seq`.
     pub carried: Vec<Carried>,
+    /// Whether chunks of the segment before this one are not committed yet (P11). Then nothing is committed here, and no
+    /// watermark is told, until [`super::Writer::release`].
+    pub held: bool,
     /// How long the oldest append may wait for its quorum, in microseconds (P9).
     pub deadline_us: u64,
     /// How many committed chunks are kept for replicas that lag (P10).

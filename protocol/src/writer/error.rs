@@ -39,6 +39,14 @@ pub enum AppendFailure {
         /// Payload bytes in flight.
         bytes: u64,
     },
+    /// The register does not say whether a planned boundary is on record (P11).
+    #[error("appends wait at {at}: {why}: they go on by themselves once it answers")]
+    AtBoundary {
+        /// The boundary.
+        at: ChunkSeq,
+        /// What the register said.
+        why: String,
+    },
     /// The writer stopped.
     #[error(transparent)]
     Stopped(StopReason),

@@ -97,6 +97,11 @@ impl KeptChunks {
         self.entries.get_mut(usize::try_from(at).ok()?)
     }
 
+    pub(super) fn get(&self, seq: ChunkSeq) -> Option<&Kept> {
+        let at = seq.0.checked_sub(self.first.0)?;
+        self.entries.get(usize::try_from(at).ok()?)
+    }
+
     /// The oldest chunk that is not committed.
     pub(super) fn oldest_in_flight(&self) -> Option<&Kept> {
         self.entries.get((self.committed.0 - self.first.0) as usize)

@@ -27,11 +27,26 @@ pub(super) struct Lane {
     pause_us: u64,
     /// The last thing that went wrong with it, if nothing went right since.
     trouble: Option<String>,
+    /// Since when it takes no puts, or refuses them.
+    ailing_since: Option<Micros>,
 }
 
 impl Lane {
-    pub(super) fn new(next: ChunkSeq) -> Self {
-        Self { up: false, next, newest: None, left: None, paused_until: None, pause_us: PAUSE_US_MIN, trouble: None }
+    pub(super) fn new(next: ChunkSeq, now: Micros) -> Self {
+        Self {
+            up: false,
+            next,
+            newest: None,
+            left: None,
+            paused_until: None,
+            pause_us: PAUSE_US_MIN,
+            trouble: None,
+            ailing_since: Some(now),
+        }
+    }
+
+    pub(super) const fn ailing_since(&self) -> Option<Micros> {
+        self.ailing_since
     }
 
     /// Whether chunks may be put now.
@@ -63,10 +78,14 @@ impl Lane {
         self.newest = None;
         self.paused_until = None;
         self.trouble = None;
+        if self.left.is_none() {
+            self.ailing_since = None;
+        }
     }
 
-    pub(super) fn disconnected(&mut self, why: String) {
+    pub(super) fn disconnected(&mut self, now: Micros, why: String) {
         self.up = false;
+        self.ailing_since.get_or_insert(now);
         self.paused_until = None;
         self.trouble = Some(why);
     }
@@ -74,6 +93,7 @@ impl Lane {
     /// It refused a put, for a reason that may pass: leave it alone for a while.
     pub(super) fn pause(&mut self, now: Micros, why: String) {
         self.trouble = Some(why);
+        self.ailing_since.get_or_insert(now);
         // Chunks already on their way may all be refused: one pause for all of them.
         if self.paused_until.is_none() {
             self.paused_until = Some(now.plus(self.pause_us));
@@ -97,6 +117,9 @@ impl Lane {
         if self.paused_until.is_none() {
             self.pause_us = PAUSE_US_MIN;
             self.trouble = None;
+            if self.up && self.left.is_none() {
+                self.ailing_since = None;
+            }
         }
         if let Some(lacks_from) = &mut self.left
             && *lacks_from == seq
@@ -107,14 +130,16 @@ impl Lane {
         self.left.is_some() && self.up && self.paused_until.is_none() && has_last
     }
 
-    pub(super) fn leave_behind(&mut self, lacks_from: ChunkSeq) {
+    pub(super) fn leave_behind(&mut self, now: Micros, lacks_from: ChunkSeq) {
         assert!(self.left.is_none(), "left behind twice, at {:?} and {lacks_from}", self.left);
+        self.ailing_since.get_or_insert(now);
         self.left = Some(lacks_from);
     }
 
     /// Takes part again, from `at` on. Returns the first seq it lacks, if it was left behind.
     pub(super) fn rejoin(&mut self, at: ChunkSeq) -> Option<ChunkSeq> {
         let lacks_from = self.left.take()?;
+        self.ailing_since = None;
         self.next = at;
         Some(lacks_from)
     }

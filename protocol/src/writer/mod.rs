@@ -60,12 +60,12 @@ impl Writer {
     #[must_use]
     pub fn new(mut config: WriterConfig, now: Micros) -> Self {
         let chunks = KeptChunks::new(config.next_seq, core::mem::take(&mut config.carried), now);
-        let lanes = (0..config.quorum.replicas()).map(|_| Lane::new(chunks.first())).collect();
+        let lanes = (0..config.quorum.replicas()).map(|_| Lane::new(chunks.first(), now)).collect();
         let digest = config.digest;
         let (effects, actions, names) = (VecDeque::new(), Actions::default(), Vec::new());
         let mut writer = Self { config, chunks, lanes, digest, stopped: None, effects, actions, names };
         writer.forget_stored();
-        writer.bound_stragglers();
+        writer.bound_stragglers(now);
         writer.invariants();
         writer
     }
@@ -82,9 +82,13 @@ impl Writer {
         self.chunks.committed()
     }
 
-    /// The watermark that the next chunk carries: one past the highest seq known to be committed (P2).
+    /// The watermark that the next chunk carries: one past the highest seq known to be committed (P2), or 0 while chunks of the
+    /// segment before are not.
     #[must_use]
     pub fn watermark(&self) -> ChunkSeq {
+        if self.config.held && !planted!(WatermarkWhileHeld) {
+            return ChunkSeq(0);
+        }
         if planted!(WatermarkRunsAhead) { self.chunks.next() } else { self.chunks.committed() }
     }
 
@@ -134,6 +138,37 @@ impl Writer {
         self.chunks.into_committed()
     }
 
+    /// Since when something has been wrong with a replica: it is not connected, refuses puts, was left behind, or lacks a chunk
+    /// that it was sent. `None` if it keeps up.
+    #[must_use]
+    pub fn ailing_since(&self, replica: usize) -> Option<Micros> {
+        let slow = self.chunks.get(self.chunks.first_lacking(replica)).map(|kept| kept.since);
+        self.lanes[replica].ailing_since().into_iter().chain(slow).min()
+    }
+
+    /// Whether any replica takes no puts, refuses them or was left behind.
+    #[must_use]
+    pub fn is_any_ailing(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.ailing_since().is_some())
+    }
+
+    /// Everything before this segment is committed: from now on, so is what has its quorum here.
+    pub fn release(&mut self, now: Micros) {
+        assert!(self.config.held, "a writer that was not held is released");
+        self.config.held = false;
+        if self.stopped.is_none() {
+            self.commit(now);
+        }
+        self.invariants();
+    }
+
+    /// Stops the writer for a reason that came up elsewhere.
+    pub fn stop_for(&mut self, why: &StopReason) {
+        if self.stopped.is_none() {
+            self.stop(why);
+        }
+    }
+
     /// Takes what happened.
     ///
     /// # Panics
@@ -142,13 +177,13 @@ impl Writer {
         match event {
             WriterEvent::Append { token, payload, payload_crc } => self.append(now, token, payload, payload_crc),
             _ if self.stopped.is_some() => {}
-            WriterEvent::Stored { replica, seq } => self.stored(replica, seq),
+            WriterEvent::Stored { replica, seq } => self.stored(now, replica, seq),
             WriterEvent::Refused { replica, refusal, .. } => self.refused(now, replica, refusal),
             WriterEvent::Up { replica } => {
                 self.lanes[replica].connected();
                 self.resume(replica);
             }
-            WriterEvent::Down { replica, why } => self.lanes[replica].disconnected(why),
+            WriterEvent::Down { replica, why } => self.lanes[replica].disconnected(now, why),
             WriterEvent::Tick => {}
         }
         if self.stopped.is_none() {
@@ -260,7 +295,7 @@ impl Writer {
         None
     }
 
-    fn stored(&mut self, replica: usize, seq: ChunkSeq) {
+    fn stored(&mut self, now: Micros, replica: usize, seq: ChunkSeq) {
         if seq >= self.chunks.next() {
             return;
         }
@@ -268,17 +303,26 @@ impl Writer {
         if let Some(kept) = self.chunks.get_mut(seq) {
             kept.stored.insert(replica);
         }
+        self.commit(now);
+        if keeps_up_again {
+            self.resume(replica);
+            self.forget_stored();
+        }
+    }
+
+    /// Commits what has its quorum, unless chunks before it do not have theirs (P2, P11).
+    fn commit(&mut self, now: Micros) {
+        if self.config.held && !planted!(CommitPerSegment) {
+            return;
+        }
         while let Some((seq, token)) = self.chunks.commit_next(self.config.quorum.ack()) {
             self.actions.note(self.config.log, || Step::Commit { segment: self.config.segment, seq });
             if let Some(token) = token {
                 self.effects.push_back(WriterEffect::Committed { token, seq });
             }
         }
-        if keeps_up_again {
-            self.resume(replica);
-        }
         self.forget_stored();
-        self.bound_stragglers();
+        self.bound_stragglers(now);
     }
 
     fn refused(&mut self, now: Micros, replica: usize, refusal: Refusal) {
@@ -330,7 +374,7 @@ impl Writer {
     }
 
     /// Leaves behind whoever makes the writer keep more than the bound (P10, pitfall 34).
-    fn bound_stragglers(&mut self) {
+    fn bound_stragglers(&mut self, now: Micros) {
         let (chunks_max, bytes_max) = (self.config.straggler_chunks_max, self.config.straggler_bytes_max);
         loop {
             let (chunks, bytes) = self.chunks.behind();
@@ -340,7 +384,7 @@ impl Writer {
             let lacks_from = self.chunks.first();
             for replica in self.lacking_front().iter() {
                 let lane = &mut self.lanes[replica];
-                lane.leave_behind(lacks_from);
+                lane.leave_behind(now, lacks_from);
                 let why = LeftBehindReason { chunks, bytes, chunks_max, bytes_max, trouble: lane.trouble() };
                 self.effects.push_back(WriterEffect::LeftBehind { replica, why });
             }

@@ -73,6 +73,7 @@ fn carried_reach_the_third_replica(script: &Script) {
         carried: report.carried.clone(),
         deadline_us: 1_000_000,
         straggler_chunks_max: 10,
+        held: false,
         straggler_bytes_max: 1_000_000,
     };
     let mut writer = Writer::new(config, script.now);

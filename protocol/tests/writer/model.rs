@@ -30,6 +30,7 @@ pub(crate) fn config(replicas: usize, ack: usize) -> WriterConfig {
         carried: Vec::new(),
         deadline_us: DEADLINE_US,
         straggler_chunks_max: 12,
+        held: false,
         straggler_bytes_max: 1500,
     }
 }

@@ -68,6 +68,7 @@ impl Client {
             carried: report.carried.clone(),
             deadline_us: NEVER_US,
             straggler_chunks_max: STRAGGLER_CHUNKS_MAX,
+            held: false,
             straggler_bytes_max: 1000,
         }
     }

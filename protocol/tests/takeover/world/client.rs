@@ -56,6 +56,7 @@ impl Client {
             carried: report.carried.clone(),
             deadline_us: NEVER_US,
             straggler_chunks_max: STRAGGLER_CHUNKS_MAX,
+            held: false,
             straggler_bytes_max: STRAGGLER_BYTES_MAX,
         };
         (self.segment, self.replicas) = (Some(segment.id), segment.replicas);
