@@ -4,7 +4,7 @@
 use crate::buckets::bucket_at;
 use crate::client::News;
 use crate::core::{ClientId, Core, Event};
-use quarry_protocol::ids::LogId;
+use quarry_protocol::ids::{DiskId, LogId};
 use quarry_protocol::message::{NodeInfo, shard_of};
 use quarry_protocol::record::ReplicaRef;
 use quarry_protocol::recovery::RequestNo;
@@ -17,8 +17,20 @@ pub(crate) struct Placement {
     pub(crate) replicas: usize,
     pub(crate) replicas_min: usize,
     pub(crate) known: Vec<ReplicaRef>,
+    /// Replicas that stay if they answer.
+    pub(crate) keep: Vec<ReplicaRef>,
+    /// Disks that are not to be chosen.
+    pub(crate) avoid: Vec<DiskId>,
     /// How likely it goes to buckets. The replicas of one segment are of one kind.
     pub(crate) bucket_percent: u64,
+}
+
+impl Placement {
+    /// Keeps and avoids nothing.
+    pub(crate) fn new(log: LogId, replicas: usize, bucket_percent: u64) -> Self {
+        let (known, keep, avoid) = (Vec::new(), Vec::new(), Vec::new());
+        Self { log, replicas, replicas_min: replicas, known, keep, avoid, bucket_percent }
+    }
 }
 
 /// Every node as it introduces itself, if it would answer a hello now.
@@ -44,7 +56,11 @@ impl Core {
                 Some(info) => {
                     let shard = &info.shards[shard_of(wanted.log, info.shards.len())];
                     let (address, zone) = (info.advertise.clone(), info.zone.clone());
-                    answers.push((self.numbers.next(), ReplicaRef { disk: shard.disk, address, zone }));
+                    let replica = ReplicaRef { disk: shard.disk, address, zone };
+                    let chance = if wanted.keep.contains(&replica) { 0 } else { self.numbers.next() };
+                    if !wanted.avoid.contains(&replica.disk) {
+                        answers.push((chance, replica));
+                    }
                 }
                 None => missing += 1,
             }

@@ -4,6 +4,7 @@
 use crate::buckets::BUCKETS;
 use crate::numbers::Numbers;
 use quarry_protocol::record::Window;
+use quarry_protocol::rotation::RotationPolicy;
 
 /// One log: how it is replicated and written.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,10 @@ pub(crate) struct LogOptions {
     pub(crate) pause_us: u64,
     pub(crate) straggler_chunks_max: u32,
     pub(crate) straggler_bytes_max: u64,
+    /// When its segments are ended.
+    pub(crate) rotation: RotationPolicy,
+    /// How likely its writer is asked to end a segment after a burst.
+    pub(crate) rotate_percent: u64,
     /// How likely a new segment goes to buckets instead of nodes.
     pub(crate) bucket_percent: u64,
 }
@@ -197,7 +202,14 @@ impl LogOptions {
         };
         let chunks = numbers.between(1, 16) as u32;
         let window = Window { chunks, bytes: (payload_max * numbers.between(1, 8)).max(1000) };
+        let rotation = RotationPolicy {
+            segment_bytes: numbers.pick(&[payload_max * 4, payload_max * 40, u64::MAX]),
+            segment_age_us: numbers.pick(&[50_000, 2_000_000, 86_400_000_000]),
+            replica_patience_us: numbers.pick(&[10_000, 200_000, 2_000_000]),
+        };
         Self {
+            rotation,
+            rotate_percent: numbers.pick(&[0, 0, 2, 10]),
             replicas,
             ack_quorum,
             window,

@@ -58,11 +58,13 @@ pub(crate) fn receipt(revision: &str, (from, steps): (u64, u64), total: &Total, 
     text
 }
 
-fn done(counts: &Counts) -> [(&'static str, u64); 9] {
+fn done(counts: &Counts) -> [(&'static str, u64); 11] {
     [
         ("chunks acknowledged", counts.acknowledged),
         ("chunks given to readers", counts.read),
         ("takeovers", counts.takeovers),
+        ("rotations", counts.rotations),
+        ("stalls at a boundary in doubt", counts.stalls),
         ("takeovers that failed and said so", counts.failed_opens),
         ("trims", counts.trims),
         ("deletions", counts.deletions),

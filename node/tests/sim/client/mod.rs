@@ -43,7 +43,7 @@ pub(crate) enum Ask {
 }
 
 /// What came back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Answered {
     Reply(Reply),
     Chunks {
@@ -55,7 +55,7 @@ pub(crate) enum Answered {
 }
 
 /// What a client's links report.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     Answered { ask: Ask, result: Result<Answered, String> },
     Up { disk: DiskId },
@@ -180,6 +180,7 @@ impl Client {
         match (&mut self.role, news) {
             (_, News::Object { asker, outcome }) => links.performed(core, asker, outcome),
             (Role::Opening(opening), news) => opening.hear(core, links, news),
+            (Role::Writing(writing), news) => writing.hear(core, links, news),
             (Role::Reading(reading), News::Register(news)) => reading.hear(core, links, news),
             (Role::Trimming(trimming), News::Register(news)) => trimming.hear(core, links, news),
             _ => {}

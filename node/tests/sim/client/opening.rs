@@ -124,7 +124,8 @@ impl Opening {
                     core.call_register(client, request, Wanted::Swap { expected, record });
                 }
                 RecoveryEffect::Place { request, log, replicas, replicas_min, known } => {
-                    let wanted = Placement { log, replicas, replicas_min, known, bucket_percent: self.bucket_percent };
+                    let mut wanted = Placement::new(log, replicas, self.bucket_percent);
+                    (wanted.replicas_min, wanted.known) = (replicas_min, known);
                     core.place(client, request, &wanted);
                 }
                 RecoveryEffect::Call { request, to, what } => links.call(core, &to, what, Ask::Recovery(request)),

@@ -1,19 +1,35 @@
-//! Writing: the shell of the shipped writer, as `client/src/log_writer`.
+//! Writing: the shell of the shipped rotating writer, as `client/src/log_writer`.
 
-use super::{Links, Outcome};
+use super::{Links, News, Outcome};
 use crate::core::Core;
-use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
+use crate::directory::Placement;
+use crate::register::{RegisterNews, Wanted};
+use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
 use quarry_protocol::record::ReplicaRef;
 use quarry_protocol::recovery::RecoveryReport;
-use quarry_protocol::writer::{Fate, Writer, WriterConfig, WriterEffect, WriterEvent};
+use quarry_protocol::rotation::{RotatingWriter, RotationConfig, RotationEffect, RotationEvent, RotationPolicy};
+use quarry_protocol::writer::{Fate, WriterEvent};
+
+/// The bound on what is kept for stragglers is one per segment.
+const PARTS: u64 = quarry_protocol::rotation::PARTS_MAX as u64;
+
+/// A segment that is written, or was.
+#[derive(Debug)]
+struct Written {
+    id: SegmentId,
+    base: ChunkSeq,
+    replicas: Vec<ReplicaRef>,
+    /// Whether news of it are wanted.
+    attached: bool,
+}
 
 #[derive(Debug)]
 pub(crate) struct Writing {
-    pub(crate) writer: Writer,
+    pub(crate) writer: RotatingWriter,
     name: String,
     log: LogId,
-    segment: SegmentId,
-    replicas: Vec<ReplicaRef>,
+    /// Oldest first.
+    segments: Vec<Written>,
     /// Appends that are left to be made.
     pub(crate) left: u64,
     next_token: u64,
@@ -29,6 +45,8 @@ pub(crate) struct Writing {
     burst_max: u64,
     pause_us: u64,
     payload_max: u64,
+    rotate_percent: u64,
+    bucket_percent: u64,
     /// When it ends although nothing is wrong.
     ends_at: Option<u64>,
 }
@@ -36,46 +54,51 @@ pub(crate) struct Writing {
 impl Writing {
     pub(super) fn new(core: &mut Core, links: &mut Links, log: usize, report: RecoveryReport, appends: u64) -> Self {
         let options = core.options.logs[log];
-        let segment = report.segment.expect("a takeover for writing opens a segment");
-        let config = WriterConfig {
-            log: report.record.log,
-            segment: segment.id,
-            quorum: segment.quorum().expect("a registered segment has a valid quorum"),
-            window: segment.window,
+        let never =
+            RotationPolicy { segment_bytes: u64::MAX, segment_age_us: u64::MAX / 2, replica_patience_us: u64::MAX / 2 };
+        // The specification that traces are held against has no rotation.
+        let traced = core.trace.wanted;
+        let config = RotationConfig {
+            name: report.record.name.clone(),
+            owner: report.record.owner,
             next_seq: report.next_seq,
             digest: report.digest,
             carried: report.carried,
+            replicas: if traced { 1 } else { options.replicas },
+            window: options.window,
             deadline_us: core.options.append_deadline_us,
             straggler_chunks_max: options.straggler_chunks_max,
             straggler_bytes_max: options.straggler_bytes_max,
+            policy: if traced { never } else { options.rotation },
+            version: report.version,
+            record: report.record.clone(),
         };
-        for replica in &segment.replicas {
-            links.watch(core, replica);
+        let mut writer = RotatingWriter::new(config, core.micros());
+        if traced {
+            writer.record_actions();
         }
-        let mut writer = Writer::new(config, core.micros());
-        if core.trace.wanted {
-            let names: Vec<DiskId> = segment.replicas.iter().map(|replica| replica.disk).collect();
-            writer.record_actions(&names);
-        }
-        Self {
+        let mut writing = Self {
             writer,
             name: report.record.name,
             log: report.record.log,
-            segment: segment.id,
-            replicas: segment.replicas,
+            segments: Vec::new(),
             left: appends,
             next_token: 0,
             next_outcome: 0,
             failed: false,
             committed: 0,
             first: report.next_seq,
-            straggler_max: (u64::from(options.straggler_chunks_max), options.straggler_bytes_max),
+            straggler_max: (u64::from(options.straggler_chunks_max) * PARTS, options.straggler_bytes_max * PARTS),
             append_at: core.now,
             burst_max: options.burst_max,
             pause_us: options.pause_us,
             payload_max: options.payload_max.min(options.window.bytes),
+            rotate_percent: if traced { 0 } else { options.rotate_percent },
+            bucket_percent: options.bucket_percent,
             ends_at: None,
-        }
+        };
+        writing.perform(core, links);
+        writing
     }
 
     /// Whether every append was told what became of it, and none is to come.
@@ -95,7 +118,7 @@ impl Writing {
 
     pub(super) fn tick(&mut self, core: &mut Core, links: &mut Links) {
         if self.writer.poll_timeout().is_some_and(|due| due.0 <= core.now) {
-            self.writer.handle(core.micros(), WriterEvent::Tick);
+            self.writer.handle(core.micros(), RotationEvent::Tick);
         }
         if self.left > 0 && self.append_at <= core.now {
             self.append(core);
@@ -120,26 +143,55 @@ impl Writing {
             }
             let (token, payload_crc) = (self.next_token, crc32c::crc32c(&payload));
             (self.next_token, self.left) = (self.next_token + 1, self.left - 1);
-            self.writer.handle(core.micros(), WriterEvent::Append { token, payload, payload_crc });
+            self.writer.handle(core.micros(), RotationEvent::Append { token, payload, payload_crc });
+        }
+        if self.rotate_percent > 0 && core.numbers.percent(self.rotate_percent) {
+            self.writer.handle(core.micros(), RotationEvent::Rotate);
         }
         self.append_at = core.now + core.numbers.delay(self.pause_us);
     }
 
-    pub(super) fn take(&mut self, core: &mut Core, links: &mut Links, outcome: Outcome) {
-        let replica_of = |disk: DiskId| self.replicas.iter().position(|replica| replica.disk == disk);
-        let event = match outcome {
-            Outcome::Answered { .. } => None,
-            Outcome::Up { disk } => replica_of(disk).map(|replica| WriterEvent::Up { replica }),
-            Outcome::Down { disk, why } => replica_of(disk).map(|replica| WriterEvent::Down { replica, why }),
-            Outcome::Stored { disk, segment, seq } => {
-                replica_of(disk).filter(|_| segment == self.segment).map(|replica| WriterEvent::Stored { replica, seq })
+    pub(super) fn hear(&mut self, core: &mut Core, links: &mut Links, news: News) {
+        let event = match news {
+            News::Register(RegisterNews::Read { request, result }) => RotationEvent::RecordRead { request, result },
+            News::Register(RegisterNews::Swapped { request, outcome, .. }) => {
+                RotationEvent::Swapped { request, outcome }
             }
-            Outcome::Refused { disk, segment, seq, refusal } => replica_of(disk)
-                .filter(|_| segment == self.segment)
-                .map(|replica| WriterEvent::Refused { replica, seq, refusal }),
+            News::Placed { request, result } => RotationEvent::Placed { request, result },
+            News::Object { .. } => unreachable!("the links' own"),
         };
-        if let Some(event) = event {
-            self.writer.handle(core.micros(), event);
+        self.writer.handle(core.micros(), event);
+        self.perform(core, links);
+    }
+
+    pub(super) fn take(&mut self, core: &mut Core, links: &mut Links, outcome: Outcome) {
+        let (disk, of, event): (_, _, fn(usize, Outcome) -> WriterEvent) = match &outcome {
+            Outcome::Answered { .. } => return,
+            Outcome::Up { disk } => (*disk, None, |replica, _| WriterEvent::Up { replica }),
+            Outcome::Down { disk, .. } => (*disk, None, |replica, outcome| match outcome {
+                Outcome::Down { why, .. } => WriterEvent::Down { replica, why },
+                other => unreachable!("{other:?}"),
+            }),
+            Outcome::Stored { disk, segment, .. } => (*disk, Some(*segment), |replica, outcome| match outcome {
+                Outcome::Stored { seq, .. } => WriterEvent::Stored { replica, seq },
+                other => unreachable!("{other:?}"),
+            }),
+            Outcome::Refused { disk, segment, .. } => (*disk, Some(*segment), |replica, outcome| match outcome {
+                Outcome::Refused { seq, refusal, .. } => WriterEvent::Refused { replica, seq, refusal },
+                other => unreachable!("{other:?}"),
+            }),
+        };
+        let concerned: Vec<_> = self
+            .segments
+            .iter()
+            .filter(|written| written.attached && of.is_none_or(|of| of == written.id))
+            .filter_map(|written| {
+                let replica = written.replicas.iter().position(|replica| replica.disk == disk)?;
+                Some((written.id, event(replica, outcome.clone())))
+            })
+            .collect();
+        for (segment, event) in concerned {
+            self.writer.handle(core.micros(), RotationEvent::Link { segment, event });
             self.perform(core, links);
         }
     }
@@ -148,38 +200,96 @@ impl Writing {
         core.trace.take(|| self.writer.poll_action());
         self.check_stragglers();
         while let Some(effect) = self.writer.poll_effect() {
-            match effect {
-                WriterEffect::Put { replica, header, payload } => {
-                    let known = self.first.plus(self.committed);
-                    assert!(header.watermark <= known, "P6: watermark {} runs ahead of {known}", header.watermark);
-                    core.oracle.put(&header, &payload);
-                    links.put(core, self.replicas[replica].disk, &header, payload);
-                }
-                WriterEffect::Committed { token, seq } => {
-                    self.settle(token);
-                    assert!(!self.failed, "P2: append {token} is acknowledged after an earlier one failed");
-                    self.committed += 1;
-                    core.effect("acknowledged", [u64::from(links.client), self.segment.epoch.0, seq.0, 0]);
-                    let record = core.register.record(&self.name);
-                    core.oracle.acknowledged(self.log, self.segment, seq, record);
-                }
-                WriterEffect::Failed { token, seq, fate, .. } => {
-                    self.settle(token);
-                    self.failed |= seq.is_some();
-                    core.effect("append failed", [u64::from(links.client), token, u64::from(fate == Fate::Unknown), 0]);
-                    if fate == Fate::NeverStored {
-                        core.oracle.never_stored(self.log, self.segment, seq);
-                    }
-                }
-                WriterEffect::LeftBehind { replica, .. } => {
-                    core.effect("left behind", [u64::from(links.client), replica as u64, 0, 0]);
-                }
-                WriterEffect::Rejoined { replica, .. } => {
-                    core.effect("rejoined", [u64::from(links.client), replica as u64, 0, 0]);
-                }
-                WriterEffect::Stopped { .. } => core.effect("stopped writing", [u64::from(links.client), 0, 0, 0]),
-            }
+            self.perform_one(core, links, effect);
         }
+    }
+
+    fn perform_one(&mut self, core: &mut Core, links: &mut Links, effect: RotationEffect) {
+        let client = links.client;
+        match effect {
+            RotationEffect::Put { segment, replica, header, payload } => {
+                let known = self.first.plus(self.committed);
+                assert!(header.watermark <= known, "P6: watermark {} runs ahead of {known}", header.watermark);
+                core.oracle.put(&header, &payload);
+                core.oracle.put_by_writer(&header);
+                let to = self.written(segment).replicas[replica].disk;
+                links.put(core, to, &header, payload);
+            }
+            RotationEffect::Committed { token, seq } => {
+                self.settle(token);
+                assert!(!self.failed, "P2: append {token} is acknowledged after an earlier one failed");
+                let next = self.first.plus(self.committed);
+                assert!(seq == next, "P2: {seq} is acknowledged when {next} is next");
+                self.committed += 1;
+                let segment = self.owner(seq);
+                core.effect("acknowledged", [u64::from(client), segment.epoch.0, seq.0, 0]);
+                let record = core.register.record(&self.name);
+                core.oracle.acknowledged(self.log, segment, seq, record);
+            }
+            RotationEffect::Failed { token, seq, fate, .. } => {
+                self.settle(token);
+                self.failed |= seq.is_some();
+                core.effect("append failed", [u64::from(client), token, u64::from(fate == Fate::Unknown), 0]);
+                if fate == Fate::NeverStored {
+                    let segment = seq.map_or(self.writer.segment().id, |seq| self.owner(seq));
+                    core.oracle.never_stored(self.log, segment, seq);
+                }
+            }
+            RotationEffect::Attach { segment: id, replicas } => {
+                replicas.iter().for_each(|replica| links.watch(core, replica));
+                let base =
+                    self.writer.record().segments.iter().find(|segment| segment.id == id).map(|segment| segment.base);
+                let base = base.expect("P5: what is written is on record");
+                self.segments.push(Written { id, base, replicas, attached: true });
+            }
+            RotationEffect::Detach { segment } => {
+                let written = self.segments.iter_mut().find(|written| written.id == segment);
+                written.expect("it was attached").attached = false;
+            }
+            RotationEffect::Place { request, log, replicas, keep, avoid } => {
+                let mut wanted = Placement::new(log, replicas, self.bucket_percent);
+                (wanted.keep, wanted.avoid) = (keep, avoid);
+                core.place(client, request, &wanted);
+            }
+            RotationEffect::ReadRecord { request, name } => {
+                core.call_register(client, request, Wanted::Read { name });
+            }
+            RotationEffect::Swap { request, expected, record } => {
+                core.call_register(client, request, Wanted::Swap { expected: Some(expected), record });
+            }
+            other => self.note(core, client, &other),
+        }
+    }
+
+    fn note(&self, core: &mut Core, client: u32, effect: &RotationEffect) {
+        let client = u64::from(client);
+        match effect {
+            RotationEffect::LeftBehind { replica, .. } => core.effect("left behind", [client, *replica as u64, 0, 0]),
+            RotationEffect::Rejoined { replica, .. } => core.effect("rejoined", [client, *replica as u64, 0, 0]),
+            RotationEffect::Stopped { .. } => core.effect("stopped writing", [client, 0, 0, 0]),
+            RotationEffect::Planned { at, next, .. } => {
+                core.oracle.counts.rotations += 1;
+                core.effect("planned", [client, next.epoch.0, u64::from(next.index), at.0]);
+            }
+            RotationEffect::Sealed { segment, at } => {
+                core.effect("sealed", [client, segment.epoch.0, u64::from(segment.index), at.0]);
+            }
+            RotationEffect::Unrotated { .. } => core.effect("not rotated", [client, 0, 0, 0]),
+            RotationEffect::Stalled { at, .. } => {
+                core.oracle.counts.stalls += 1;
+                core.effect("stalled", [client, at.0, 0, 0]);
+            }
+            other => unreachable!("{other:?} is performed"),
+        }
+    }
+
+    fn written(&self, segment: SegmentId) -> &Written {
+        self.segments.iter().find(|written| written.id == segment).expect("it was attached")
+    }
+
+    /// The segment that a seq was handed out in.
+    fn owner(&self, seq: ChunkSeq) -> SegmentId {
+        self.segments.iter().rev().find(|written| written.base <= seq).expect("a seq has a segment").id
     }
 
     /// P10: a dead replica costs bounded memory.

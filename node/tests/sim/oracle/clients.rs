@@ -22,6 +22,13 @@ impl Oracle {
         assert!(same, "P1: two contents of one name: {:?} and {header:?}", named.header);
     }
 
+    /// A writer hands a chunk to a connection. P5, P11: only into a segment that the register holds, and not beyond its boundary.
+    pub(crate) fn put_by_writer(&mut self, header: &ChunkHeader) {
+        let end = self.log(header.log).registered.get(&header.segment);
+        let end = end.unwrap_or_else(|| panic!("P5: {}/{} is put, nothing registered it", header.segment, header.seq));
+        assert!(end.is_none_or(|end| header.seq < end), "P11: {}/{} beyond {end:?}", header.segment, header.seq);
+    }
+
     /// An append was acknowledged. `record` is what the register holds now under the log's name.
     pub(crate) fn acknowledged(&mut self, log: LogId, segment: SegmentId, seq: ChunkSeq, record: Option<&LogRecord>) {
         self.counts.acknowledged += 1;
@@ -84,6 +91,17 @@ impl Oracle {
             }
         }
         let book = self.log(record.log);
+        for segment in &record.segments {
+            let end = book.registered.entry(segment.id).or_default();
+            if let SegmentEnd::Boundary { at } = segment.end {
+                assert!(
+                    end.is_none_or(|end| end == at),
+                    "P11: the boundary of {} moved from {end:?} to {at}",
+                    segment.id
+                );
+                *end = Some(at);
+            }
+        }
         book.deleted |= record.deleted;
         book.floor = book.floor.max(record.floor);
         if record.deleted {

@@ -41,6 +41,8 @@ pub(super) struct LogBook {
     pub(super) names: BTreeMap<Name, Named>,
     /// The highest watermark that was put to each segment.
     pub(super) watermarks: BTreeMap<SegmentId, ChunkSeq>,
+    /// The segments that the register ever held, each with its boundary, if one was planned.
+    pub(super) registered: BTreeMap<SegmentId, Option<ChunkSeq>>,
     /// What was acknowledged, or given to a reader: the one history.
     pub(super) history: BTreeMap<ChunkSeq, Bytes>,
     /// Where takeovers ended so far, at most.
@@ -77,6 +79,8 @@ pub(crate) struct Counts {
     pub(crate) acknowledged: u64,
     pub(crate) read: u64,
     pub(crate) takeovers: u64,
+    pub(crate) rotations: u64,
+    pub(crate) stalls: u64,
     pub(crate) failed_opens: u64,
     pub(crate) trims: u64,
     pub(crate) deletions: u64,
@@ -90,6 +94,8 @@ impl Counts {
         self.acknowledged += other.acknowledged;
         self.read += other.read;
         self.takeovers += other.takeovers;
+        self.rotations += other.rotations;
+        self.stalls += other.stalls;
         self.failed_opens += other.failed_opens;
         self.trims += other.trims;
         self.deletions += other.deletions;
