@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
+use quarry_protocol::rotation::RotationPolicy;
 use std::time::Duration;
 
 /// A store of logs of chunks.
@@ -158,6 +159,41 @@ pub struct OpenOptions {
     pub deadline: Duration,
     /// How long the oldest append may stay short of its quorum before the writer stops for good (P9).
     pub append_deadline: Duration,
+    /// When the writer ends a segment and begins the next one.
+    pub rotation: RotationOptions,
+}
+
+/// When a writer ends a segment and begins the next one. Appends go on meanwhile; the bounds are soft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RotationOptions {
+    /// Payload bytes of a segment, at least 1: 4 GiB unless asked otherwise.
+    pub segment_bytes: u64,
+    /// Age of a segment that holds something: a day unless asked otherwise.
+    pub segment_age: Duration,
+    /// The failure detection time: how long a replica may take no puts, or lack a chunk that it was sent, before the next
+    /// segment is planned without it (P10). Two seconds unless asked otherwise; noticed at most an eighth later.
+    pub replica_patience: Duration,
+}
+
+impl Default for RotationOptions {
+    fn default() -> Self {
+        let RotationPolicy { segment_bytes, segment_age_us, replica_patience_us } = RotationPolicy::default();
+        Self {
+            segment_bytes,
+            segment_age: Duration::from_micros(segment_age_us),
+            replica_patience: Duration::from_micros(replica_patience_us),
+        }
+    }
+}
+
+impl RotationOptions {
+    pub(crate) fn policy(&self) -> RotationPolicy {
+        RotationPolicy {
+            segment_bytes: self.segment_bytes,
+            segment_age_us: self.segment_age.as_micros() as u64,
+            replica_patience_us: self.replica_patience.as_micros() as u64,
+        }
+    }
 }
 
 impl Default for OpenOptions {
@@ -170,6 +206,7 @@ impl Default for OpenOptions {
             window_bytes: None,
             deadline: Duration::from_secs(10),
             append_deadline: Duration::from_secs(30),
+            rotation: RotationOptions::default(),
         }
     }
 }

@@ -41,11 +41,11 @@ mod views;
 pub use capabilities::{Capabilities, LatencyClass};
 pub use chunk_store::{
     ChunkStore, ChunkStream, CreateMode, Deleted, OpenOptions, Opened, ReadChunk, ReadOptions, ReadRange,
-    RecoveryReport, Tail,
+    RecoveryReport, RotationOptions, Tail,
 };
 pub use connect::connect;
 pub use error::{
     AppendError, ConnectError, DeleteError, Fate, InspectError, ListError, OpenError, ReadError, TailError, TrimError,
 };
 pub use inspection::Inspection;
-pub use log_writer::{LogWriter, PendingAppend, Receipt};
+pub use log_writer::{LogWriter, PendingAppend, Receipt, RotateError, Rotated};

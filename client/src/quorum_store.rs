@@ -67,6 +67,13 @@ impl QuorumStore {
     }
 }
 
+#[cfg(test)]
+impl QuorumStore {
+    pub(crate) fn parts(&self) -> Arc<Parts> {
+        Arc::clone(&self.parts)
+    }
+}
+
 #[async_trait]
 impl ChunkStore for QuorumStore {
     async fn open(&self, name: &str, options: OpenOptions) -> Result<Opened, OpenError> {

@@ -24,6 +24,9 @@ mod effects;
 #[cfg(test)]
 mod lagging_tests;
 mod pending;
+mod requests;
+mod rotate;
+mod segments;
 mod settle;
 mod shared;
 mod task;
@@ -31,13 +34,15 @@ mod task;
 mod tests;
 
 pub use pending::{PendingAppend, Receipt};
+pub use rotate::{RotateError, Rotated};
 
 use crate::error::AppendError;
-use crate::link::ReplicaLink;
+use crate::quorum_store::Parts;
 use bytes::Bytes;
 use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
 use quarry_protocol::limits::{STRAGGLER_BYTES_MAX, STRAGGLER_CHUNKS_MAX, WINDOW_BYTES_MAX, WINDOW_CHUNKS_MAX};
-use quarry_protocol::writer::WriterConfig;
+use quarry_protocol::record::ReplicaRef;
+use quarry_protocol::rotation::RotationConfig;
 use shared::Shared;
 use std::fmt;
 use std::sync::Arc;
@@ -59,20 +64,17 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// The writer of a segment that the register holds (P5). Must be called inside a Tokio runtime.
-    pub(crate) fn start(name: &str, config: WriterConfig, links: Vec<Arc<dyn ReplicaLink>>) -> Self {
-        let (log, segment) = (config.log, config.segment);
+    /// The writer of a log whose open segment the register holds (P5). Must be called inside a Tokio runtime.
+    pub(crate) fn start(parts: Arc<Parts>, config: RotationConfig) -> Self {
         let (sender, mut events) = mpsc::unbounded_channel();
-        let subscriptions: Vec<_> =
-            links.iter().enumerate().map(|(i, link)| link.subscribe(log, segment, i, sender.clone())).collect();
-        let shared = Arc::new(Shared::new(name, config, links));
+        let shared = Arc::new(Shared::new(parts, config, sender));
         // Each link has said by now whether it is up: the first append does not have to wait for the task to hear it.
         let mut first = Vec::new();
         while let Ok(event) = events.try_recv() {
             first.push(event);
         }
         shared.take_events(&mut first);
-        tokio::spawn(task::run(task::AbandonOnDrop(Arc::clone(&shared)), events, subscriptions));
+        tokio::spawn(task::run(task::AbandonOnDrop(Arc::clone(&shared)), events));
         Self { shared }
     }
 
@@ -88,12 +90,32 @@ impl LogWriter {
 
     /// This writer's epoch.
     pub fn epoch(&self) -> Epoch {
-        self.shared.segment.epoch
+        self.shared.epoch
     }
 
-    /// The segment it writes.
+    /// The segment that takes appends now.
     pub fn segment(&self) -> SegmentId {
-        self.shared.segment
+        self.shared.segment()
+    }
+
+    /// The replicas of that segment.
+    pub fn replicas(&self) -> Vec<ReplicaRef> {
+        self.shared.replicas()
+    }
+
+    /// Ends the open segment: what is appended from then on lies in a new one, on replicas chosen anew. Appends go on meanwhile.
+    /// Resolves once the segment that was open at the time of the call is sealed. A segment that holds nothing ends after its next chunk.
+    ///
+    /// A writer does this by itself when a segment has grown to its size, has come of age, or has a replica that failed
+    /// ([`crate::RotationOptions`]).
+    pub async fn rotate(&self) -> Result<Rotated, RotateError> {
+        self.shared.rotate().await
+    }
+
+    /// Where appends wait, and why, if they do: the register has not said whether the planned end of the segment is on record (P11).
+    /// They go on by themselves once it does.
+    pub fn stalled_at(&self) -> Option<(ChunkSeq, String)> {
+        self.shared.stalled_at()
     }
 
     /// What the next append will get, if the writer is still good.

@@ -4,17 +4,20 @@
 //! order; flushing links and waking callers happens after it.
 
 use super::pending::PendingAppend;
+use super::rotate::{RotateError, Rotated, Rotations};
+use super::segments::{Segments, Touched};
 use super::settle::{Settled, Settling};
 use crate::actions;
 use crate::error::{AppendError, Fate};
-use crate::link::{LinkEvent, ReplicaLink};
+use crate::link::{LinkEvent, LinkEvents};
+use crate::quorum_store::Parts;
 use bytes::Bytes;
 use quarry_protocol::chunk::check_length;
-use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
-use quarry_protocol::quorum::ReplicaSet;
-use quarry_protocol::record::Window;
+use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
+use quarry_protocol::record::{ReplicaRef, Window};
+use quarry_protocol::rotation::{RotatingWriter, RotationConfig, RotationEffect, RotationEvent};
 use quarry_protocol::time::Micros;
-use quarry_protocol::writer::{Writer, WriterConfig, WriterEvent};
+use quarry_protocol::writer::WriterEvent;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as FairMutex, MutexGuard as FairGuard, Notify, oneshot};
@@ -23,11 +26,10 @@ use tokio::time::Instant;
 pub(super) struct Shared {
     pub(super) name: Arc<str>,
     pub(super) log: LogId,
-    pub(super) segment: SegmentId,
+    pub(super) epoch: Epoch,
     window: Window,
     pub(super) append_deadline: Duration,
-    /// One per replica of the segment, in the record's order.
-    pub(super) links: Vec<Arc<dyn ReplicaLink>>,
+    pub(super) parts: Arc<Parts>,
     started: Instant,
     /// Whoever appends holds this: those who wait for room queue up in the order of their calls.
     turn: FairMutex<()>,
@@ -41,8 +43,12 @@ pub(super) struct Shared {
 }
 
 pub(super) struct State {
-    pub(super) machine: Writer,
+    pub(super) machine: RotatingWriter,
+    pub(super) segments: Segments,
     pub(super) settling: Settling,
+    pub(super) rotations: Rotations,
+    /// What the task has to ask the register or the cluster: at most one at a time.
+    pub(super) requests: Vec<RotationEffect>,
     /// Bytes that the holder of the turn waits for room for.
     wanted: Option<u64>,
     /// When the task will look at the machine by itself. Only ever moved forward by the task, so that a busy writer does
@@ -56,41 +62,88 @@ pub(super) struct State {
 #[derive(Default)]
 pub(super) struct Aftermath {
     /// Links to flush.
-    pub(super) touched: ReplicaSet,
+    pub(super) touched: Touched,
     /// Appends to tell of.
     pub(super) settled: Vec<Settled>,
     /// Whether the holder of the turn may go on.
     room: bool,
     /// Whether the task has to look again.
-    wake: bool,
+    pub(super) wake: bool,
     /// Whether the writer is finished.
     pub(super) ended: bool,
 }
 
 impl Shared {
-    pub(super) fn new(name: &str, config: WriterConfig, links: Vec<Arc<dyn ReplicaLink>>) -> Self {
-        let WriterConfig { log, segment, window, deadline_us, .. } = config;
-        let settling = Settling::new(segment.epoch);
-        let mut machine = Writer::new(config, Micros(0));
+    /// Attaches to the open segment: inside a Tokio runtime only. What its links report goes to `events`.
+    pub(super) fn new(parts: Arc<Parts>, config: RotationConfig, events: LinkEvents) -> Self {
+        let (log, epoch, name) = (config.record.log, config.record.epoch, config.name.as_str().into());
+        let (window, append_deadline) = (config.window, Duration::from_micros(config.deadline_us));
+        let mut machine = RotatingWriter::new(config, Micros(0));
         if actions::are_wanted() {
-            let names: Vec<_> = links.iter().map(|link| link.replica().disk).collect();
-            machine.record_actions(&names);
+            machine.record_actions();
         }
-        let state = State { machine, settling, wanted: None, armed: None, stopped: None, closed: false };
-        Self {
-            name: name.into(),
+        let state = State {
+            machine,
+            segments: Segments::new(Arc::clone(&parts.cluster), log, events),
+            settling: Settling::new(epoch),
+            rotations: Rotations::default(),
+            requests: Vec::new(),
+            wanted: None,
+            armed: None,
+            stopped: None,
+            closed: false,
+        };
+        let shared = Self {
+            name,
             log,
-            segment,
+            epoch,
             window,
-            append_deadline: Duration::from_micros(deadline_us),
-            links,
+            append_deadline,
+            parts,
             started: Instant::now(),
             turn: FairMutex::new(()),
             room: Notify::new(),
             wake: Notify::new(),
             ended: Notify::new(),
             state: Mutex::new(state),
-        }
+        };
+        shared.change(|_, _| ());
+        shared
+    }
+
+    pub(super) fn segment(&self) -> SegmentId {
+        self.lock().machine.segment().id
+    }
+
+    pub(super) fn replicas(&self) -> Vec<ReplicaRef> {
+        self.lock().machine.segment().replicas.clone()
+    }
+
+    pub(super) fn stalled_at(&self) -> Option<(ChunkSeq, String)> {
+        self.lock().machine.stalled_at()
+    }
+
+    /// Asks for the end of the open segment, and waits for it.
+    pub(super) async fn rotate(&self) -> Result<Rotated, RotateError> {
+        let rotated = self.change(|state, now| {
+            if let Some(why) = &state.stopped {
+                return Err(RotateError::Stopped(why.clone()));
+            }
+            let rotated = state.rotations.wait();
+            state.machine.handle(now, RotationEvent::Rotate);
+            Ok(rotated)
+        })?;
+        rotated.await.unwrap_or_else(|_| Err(RotateError::Stopped(self.runtime_gone(Fate::NeverStored))))
+    }
+
+    /// What is to be asked of the register or the cluster.
+    pub(super) fn take_requests(&self) -> Vec<RotationEffect> {
+        std::mem::take(&mut self.lock().requests)
+    }
+
+    /// The answer to such a request.
+    pub(super) fn answered(&self, event: RotationEvent) {
+        self.change(|state, now| state.machine.handle(now, event));
     }
 
     pub(super) fn next_seq(&self) -> ChunkSeq {
@@ -176,23 +229,29 @@ impl Shared {
     pub(super) fn tick(&self) {
         self.change(|state, now| {
             state.armed = None;
-            state.machine.handle(now, WriterEvent::Tick);
+            state.machine.handle(now, RotationEvent::Tick);
         });
     }
 
     /// Takes in what the links report.
     pub(super) fn take_events(&self, events: &mut Vec<(usize, LinkEvent)>) {
         self.change(|state, now| {
-            for (replica, event) in events.drain(..) {
+            for (tag, event) in events.drain(..) {
+                let Some((segment, replica)) = state.segments.find(tag) else { continue };
                 let event = match event {
                     LinkEvent::Stored(seq) => WriterEvent::Stored { replica, seq },
                     LinkEvent::Refused(seq, refusal) => WriterEvent::Refused { replica, seq, refusal },
                     LinkEvent::Up => WriterEvent::Up { replica },
                     LinkEvent::Down(why) => WriterEvent::Down { replica, why },
                 };
-                state.machine.handle(now, event);
+                state.machine.handle(now, RotationEvent::Link { segment, event });
             }
         });
+    }
+
+    /// The task is over: the links are let go of.
+    pub(super) fn detach(&self) {
+        self.lock().segments.detach_all();
     }
 
     /// The task is gone before it was finished: its runtime was shut down.
@@ -202,6 +261,8 @@ impl Shared {
             state.stopped = Some(self.runtime_gone(Fate::NeverStored));
         }
         state.settling.abandon();
+        let stopped = state.stopped.clone().expect("it was stopped just now, or before");
+        state.rotations.stopped(&stopped);
         drop(state);
         self.room.notify_one();
         self.ended.notify_waiters();
@@ -239,7 +300,7 @@ impl Shared {
             let seq = state.machine.next_seq();
             let (outcome, receiver) = oneshot::channel();
             let token = state.settling.add(outcome);
-            state.machine.handle(now, WriterEvent::Append { token, payload: payload.clone(), payload_crc });
+            state.machine.handle(now, RotationEvent::Append { token, payload: payload.clone(), payload_crc });
             Ok(Some(PendingAppend::new(seq, Arc::clone(&self.name), receiver)))
         })
     }
@@ -256,9 +317,7 @@ impl Shared {
             after.wake |= state.closed && state.settling.is_empty();
             result
         };
-        for replica in after.touched.iter() {
-            self.links[replica].flush();
-        }
+        after.touched.flush();
         for settled in after.settled {
             settled.tell();
         }

@@ -1,7 +1,9 @@
 //! The writer's task: brings what the links report, and the passing of time, to the machine.
 
+use super::requests;
 use super::shared::Shared;
-use crate::link::{LinkEvent, Subscription};
+use crate::link::LinkEvent;
+use futures::stream::{FuturesUnordered, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -13,20 +15,20 @@ const EVENTS_PER_ROUND: usize = 256;
 const FAR: Duration = Duration::from_hours(24);
 
 /// Runs until the writer is finished. The subscriptions live as long as the task.
-pub(super) async fn run(
-    guard: AbandonOnDrop,
-    mut events: mpsc::UnboundedReceiver<(usize, LinkEvent)>,
-    subscriptions: Vec<Subscription>,
-) {
+pub(super) async fn run(guard: AbandonOnDrop, mut events: mpsc::UnboundedReceiver<(usize, LinkEvent)>) {
     let shared = &guard.0;
     let mut round = Vec::with_capacity(EVENTS_PER_ROUND);
     let mut timer = std::pin::pin!(tokio::time::sleep(FAR));
     let mut timer_armed = None;
+    let mut under_way = FuturesUnordered::new();
     while !shared.is_finished() {
         let armed = shared.armed();
         if armed != timer_armed {
             timer.as_mut().reset(armed.unwrap_or_else(far));
             timer_armed = armed;
+        }
+        for request in shared.take_requests() {
+            under_way.push(requests::perform(Arc::clone(&shared.parts), request));
         }
         tokio::select! {
             biased;
@@ -36,10 +38,10 @@ pub(super) async fn run(
                 timer_armed = None;
                 shared.tick();
             }
+            Some(answer) = under_way.next() => shared.answered(answer),
             () = shared.wake.notified() => {}
         }
     }
-    drop(subscriptions);
 }
 
 fn far() -> Instant {
@@ -54,5 +56,6 @@ impl Drop for AbandonOnDrop {
         if !self.0.is_finished() {
             self.0.abandon();
         }
+        self.0.detach();
     }
 }

@@ -1,18 +1,21 @@
 //! The writer over links that do only what a test tells them to.
 
 use super::{LogWriter, PendingAppend};
+use crate::capabilities::LatencyClass;
+use crate::cluster::{Cluster, PlaceError, PlaceRequest, Placement};
 use crate::error::{AppendError, Fate};
 use crate::link::{LinkError, LinkEvent, LinkEvents, ReadAnswer, ReplicaLink, Subscription};
+use crate::quorum_store::{QuorumStore, StoreDefaults};
+use crate::register::MemoryRegister;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::digest::Digest;
-use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
+use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, RecordNumber, SegmentId};
 use quarry_protocol::message::{Refusal, Reply, Request};
-use quarry_protocol::quorum::Quorum;
-use quarry_protocol::record::{ReplicaRef, Window};
-use quarry_protocol::writer::WriterConfig;
+use quarry_protocol::record::{LogRecord, ReplicaRef, Segment, SegmentEnd, Version, Window};
+use quarry_protocol::rotation::{RotationConfig, RotationPolicy};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -94,21 +97,50 @@ pub(super) fn scripted_keeping(window: Window, deadline: Duration, (chunks, byte
         })
     };
     let links: Vec<_> = (0..3).map(link).collect();
-    let config = WriterConfig {
-        log: LogId([9; 16]),
-        segment: SEGMENT,
-        quorum: Quorum::majority(3).unwrap(),
+    let (log, base) = (LogId([9; 16]), ChunkSeq(100));
+    let segment = Segment {
+        id: SEGMENT,
+        base,
+        end: SegmentEnd::Open,
+        replicas: links.iter().map(|link| link.replica.clone()).collect(),
+        ack_quorum: 2,
         window,
-        next_seq: ChunkSeq(100),
-        digest: Digest::start(LogId([9; 16]), SEGMENT, ChunkSeq(100)),
+    };
+    let record = LogRecord { segments: vec![segment], ..LogRecord::new("log", log) };
+    let config = RotationConfig {
+        name: record.name.clone(),
+        owner: record.owner,
+        version: Version(Vec::new()),
+        record: LogRecord { epoch: SEGMENT.epoch, number: RecordNumber(7), ..record },
+        next_seq: base,
+        digest: Digest::start(log, SEGMENT, base),
         carried: Vec::new(),
+        replicas: 3,
+        window,
         deadline_us: deadline.as_micros() as u64,
         straggler_chunks_max: chunks,
-        held: false,
         straggler_bytes_max: bytes,
+        policy: RotationPolicy { replica_patience_us: u64::MAX / 2, ..RotationPolicy::default() },
     };
-    let dyn_links = links.iter().map(|link| Arc::clone(link) as Arc<dyn ReplicaLink>).collect();
-    Scripted { links, writer: LogWriter::start("log", config, dyn_links) }
+    let cluster = Arc::new(ScriptedCluster(links.clone()));
+    let register = Arc::new(MemoryRegister::new());
+    let store = QuorumStore::new(cluster, register, vec![], StoreDefaults::for_replicas(3), LatencyClass::Memory);
+    Scripted { links, writer: LogWriter::start(store.parts(), config) }
+}
+
+/// The scripted links, and no other place.
+struct ScriptedCluster(Vec<Arc<ScriptedLink>>);
+
+#[async_trait]
+impl Cluster for ScriptedCluster {
+    fn link(&self, replica: &ReplicaRef) -> Arc<dyn ReplicaLink> {
+        let link = self.0.iter().find(|link| link.replica == *replica);
+        Arc::clone(link.expect("a link of the segment")) as Arc<dyn ReplicaLink>
+    }
+
+    async fn place(&self, request: PlaceRequest<'_>) -> Result<Placement, PlaceError> {
+        Err(PlaceError { wanted: request.replicas, zones: vec![], missing: vec![] })
+    }
 }
 
 const WINDOW: Window = Window { chunks: 4, bytes: 100 };

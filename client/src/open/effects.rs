@@ -15,7 +15,7 @@ use tokio::time::timeout;
 /// How long the register may take to answer before it counts as not answering.
 pub(crate) const REGISTER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a placement may take.
-const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn read_record(parts: &Parts, request: RequestNo, name: String) -> RecoveryEvent {
     let result = match timeout(REGISTER_TIMEOUT, parts.register.read(&name)).await {
@@ -26,7 +26,7 @@ pub(super) async fn read_record(parts: &Parts, request: RequestNo, name: String)
     RecoveryEvent::RecordRead { request, result }
 }
 
-fn register_failure(error: &RegisterError) -> RegisterFailure {
+pub(crate) fn register_failure(error: &RegisterError) -> RegisterFailure {
     if error.may_retry() {
         RegisterFailure::Unavailable(error.to_string())
     } else {

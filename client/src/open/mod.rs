@@ -13,7 +13,7 @@ mod options;
 mod refused;
 mod takeover;
 
-pub(crate) use effects::{REGISTER_TIMEOUT, swap_record};
+pub(crate) use effects::{PLACE_TIMEOUT, REGISTER_TIMEOUT, register_failure, swap_record};
 pub(crate) use refused::delete_error;
 pub(crate) use takeover::take_over;
 
@@ -27,7 +27,7 @@ use quarry_protocol::ids::OwnerId;
 use quarry_protocol::limits::{STRAGGLER_BYTES_MAX, STRAGGLER_CHUNKS_MAX};
 use quarry_protocol::record::{ReplicaRef, check_log_name};
 use quarry_protocol::recovery::{Purpose, RecoveryConfig, RecoveryReport as Recovered};
-use quarry_protocol::writer::WriterConfig;
+use quarry_protocol::rotation::RotationConfig;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -50,27 +50,28 @@ pub(crate) async fn open(parts: &Arc<Parts>, name: &str, options: &OpenOptions) 
     tracing::debug!(log = name, epoch = %report.epoch, next_seq = %report.next_seq, kept = report.kept, copied = report.copied,
         took = ?report.took, "opened");
     trim::tell_after_open(parts, &recovered);
-    let writer = start_writer(parts, name, options.append_deadline, recovered);
+    let writer = start_writer(parts, options, &purpose, recovered);
     Ok(Opened { writer, report })
 }
 
-fn start_writer(parts: &Parts, name: &str, append_deadline: Duration, recovered: Recovered) -> LogWriter {
-    let segment = recovered.segment.expect("a recovery that ends in writing has opened a segment");
-    let links = segment.replicas.iter().map(|replica| parts.cluster.link(replica)).collect();
-    let config = WriterConfig {
-        log: recovered.record.log,
-        segment: segment.id,
-        quorum: segment.quorum().expect("a registered segment has a valid quorum"),
-        window: segment.window,
+fn start_writer(parts: &Arc<Parts>, options: &OpenOptions, purpose: &Purpose, recovered: Recovered) -> LogWriter {
+    let Purpose::Write { replicas, window, .. } = *purpose else { unreachable!("an open is for writing") };
+    let config = RotationConfig {
+        name: recovered.record.name.clone(),
+        owner: recovered.record.owner,
+        version: recovered.version,
         next_seq: recovered.next_seq,
         digest: recovered.digest,
         carried: recovered.carried,
-        deadline_us: append_deadline.as_micros() as u64,
+        replicas,
+        window,
+        deadline_us: options.append_deadline.as_micros() as u64,
         straggler_chunks_max: STRAGGLER_CHUNKS_MAX,
-        held: false,
         straggler_bytes_max: STRAGGLER_BYTES_MAX,
+        policy: options.rotation.policy(),
+        record: recovered.record,
     };
-    LogWriter::start(name, config, links)
+    LogWriter::start(Arc::clone(parts), config)
 }
 
 /// A replica as people know it.

@@ -9,6 +9,10 @@ use quarry_protocol::limits::{WINDOW_BYTES_MAX, WINDOW_CHUNKS_MAX};
 use quarry_protocol::quorum::Quorum;
 use quarry_protocol::record::Window;
 use quarry_protocol::recovery::{OpenMode, Purpose};
+use std::time::Duration;
+
+/// Less than this is within what a healthy replica needs now and then.
+const PATIENCE_MIN: Duration = Duration::from_millis(10);
 
 /// The log's id is drawn anew for every open; it is used only if the log is made.
 pub(super) fn mode(create: CreateMode) -> OpenMode {
@@ -41,6 +45,13 @@ pub(super) fn purpose(name: &str, options: &OpenOptions, defaults: &StoreDefault
     }
     if options.deadline.is_zero() || options.append_deadline.is_zero() {
         return Err(bad("a deadline of zero leaves no time for anything: give it at least a millisecond".to_owned()));
+    }
+    let rotation = options.rotation;
+    if rotation.segment_bytes == 0 || rotation.segment_age.is_zero() || rotation.replica_patience < PATIENCE_MIN {
+        let why = format!(
+            "a segment holds at least a byte and lasts at least a microsecond, and a replica is borne with for at least {PATIENCE_MIN:?}"
+        );
+        return Err(bad(format!("{why}: got {rotation:?}")));
     }
     Ok(Purpose::Write { replicas, ack_quorum, window })
 }
