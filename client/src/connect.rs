@@ -2,7 +2,7 @@
 
 use crate::capabilities::LatencyClass;
 use crate::chunk_store::ChunkStore;
-use crate::cluster::StaticCluster;
+use crate::cluster::NodeCluster;
 use crate::error::ConnectError;
 use crate::memory::MemoryStore;
 use crate::quorum_store::{QuorumStore, StoreDefaults};
@@ -16,7 +16,8 @@ use std::sync::Arc;
 ///
 /// - `memory://NAME`: three replicas in this process, lost with it. Every `connect` with the same name reaches the same
 ///   store.
-/// - `quarry://HOST:PORT,HOST:PORT,.../CLUSTER?register=dir:/PATH`: storage nodes, with a register in a local directory.
+/// - `quarry://HOST:PORT,HOST:PORT,.../CLUSTER?register=dir:/PATH`: storage nodes, with a register in a local directory. Nodes
+///   that gossip tell of all others, so that a few are enough.
 ///
 /// See [`crate::store_url`] for every parameter. Must be called inside a Tokio runtime. Fails if no node answers; those
 /// that do not answer yet are connected to when they do.
@@ -28,10 +29,11 @@ pub async fn connect(url: &str) -> Result<Arc<dyn ChunkStore>, ConnectError> {
         StorePlace::Memory { name } => Ok(Arc::new(MemoryStore::named(&name).store_with(defaults))),
         StorePlace::Nodes { nodes, cluster, register } => {
             let register = open_register(url, register).await?;
-            let cluster = StaticCluster::new(cluster, nodes);
+            let cluster = Arc::new(NodeCluster::new(cluster, nodes));
             let zones = zones_of(url, &cluster).await?;
             let latency = LatencyClass::LocalDisk;
-            Ok(Arc::new(QuorumStore::new(Arc::new(cluster), Arc::new(register), zones, defaults, latency)))
+            cluster.follow();
+            Ok(Arc::new(QuorumStore::new(cluster, Arc::new(register), zones, defaults, latency)))
         }
     }
 }
@@ -44,7 +46,7 @@ async fn open_register(url: &str, path: PathBuf) -> Result<DirectoryRegister, Co
 }
 
 /// Asks the nodes who they are: their zones, in order.
-async fn zones_of(url: &str, cluster: &StaticCluster) -> Result<Vec<String>, ConnectError> {
+async fn zones_of(url: &str, cluster: &NodeCluster) -> Result<Vec<String>, ConnectError> {
     let (mut zones, mut silent) = (BTreeSet::new(), Vec::new());
     for node in cluster.survey().await {
         match node.info {

@@ -1,16 +1,58 @@
-//! Choosing the replica set of a new segment: distinct zones, live nodes first, spread by hash. Pure.
+//! Choosing the replica set of a new segment: distinct zones and racks, fit nodes first, spread by hash in proportion to room.
+//! Pure: the same answers give the same choice, on every client.
 
-use super::static_nodes::Surveyed;
-use super::{PlaceError, PlaceRequest, Placement};
+use super::weight::Weights;
+use super::{PlaceError, PlaceRequest, Placement, Surveyed};
 use quarry_protocol::ids::LogId;
+use quarry_protocol::member::{Health, Member};
 use quarry_protocol::message::{NodeInfo, shard_of};
 use quarry_protocol::record::ReplicaRef;
-use std::collections::BTreeMap;
 
 /// The replica that a log has at a node, whose shards must not be empty.
 pub(super) fn replica_at(info: &NodeInfo, log: LogId) -> ReplicaRef {
     let shard = &info.shards[shard_of(log, info.shards.len())];
     ReplicaRef { disk: shard.disk, address: info.advertise.clone(), zone: info.zone.clone() }
+}
+
+/// How gladly a replica is chosen. Those further down only if their zone has no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fitness {
+    /// It was asked to be kept, and is as fit as the next ones.
+    Kept,
+    /// It takes puts.
+    Fit,
+    /// It takes puts, and is being emptied.
+    Draining,
+    /// It does not answer; perhaps it will.
+    Away,
+    /// It answers, and refuses puts until something is trimmed.
+    Full,
+    /// It answers, and refuses puts.
+    Failed,
+}
+
+struct Candidate {
+    replica: ReplicaRef,
+    rack: String,
+    fitness: Fitness,
+    score: f64,
+}
+
+impl Candidate {
+    fn at(request: &PlaceRequest<'_>, weights: &Weights, info: &NodeInfo, member: Option<&Member>) -> Self {
+        let replica = replica_at(info, request.log);
+        // By its disk: the node may have another address by now.
+        let kept = request.keep.iter().any(|kept| kept.disk == replica.disk && kept.zone == replica.zone);
+        let fitness = match member {
+            Some(member) if member.health == Health::Failed => Fitness::Failed,
+            Some(member) if member.health == Health::Full => Fitness::Full,
+            Some(member) if member.draining => Fitness::Draining,
+            _ if kept => Fitness::Kept,
+            _ => Fitness::Fit,
+        };
+        let score = weights.score(request.log, replica.disk, member);
+        Self { rack: member.map(|member| member.rack.clone()).unwrap_or_default(), replica, fitness, score }
+    }
 }
 
 /// Chooses replicas among the nodes that answered and, in zones where none did, `away`.
@@ -19,166 +61,75 @@ pub(super) fn choose(
     answers: &[Surveyed],
     away: &[ReplicaRef],
 ) -> Result<Placement, PlaceError> {
-    let (log, wanted) = (request.log, request.replicas);
-    let answered: Vec<ReplicaRef> =
-        answers.iter().filter_map(|answer| answer.info.as_ref().ok()).map(|info| replica_at(info, log)).collect();
-    let allowed = |replica: &&ReplicaRef| !request.avoid.contains(&replica.disk);
-    let mut live = one_per_zone(log, answered.iter().filter(allowed).filter(|replica| is_kept(request, replica)));
-    let others = answered.iter().filter(allowed).filter(|replica| live.iter().all(|kept| kept.zone != replica.zone));
-    let others = one_per_zone(log, others);
-    live.extend(others);
-    // A replica at an address that answers is live under its present disk, or it is gone for good (P14).
-    let silent = away.iter().filter(allowed).filter(|away| answered.iter().all(|live| live.address != away.address));
-    let dead = one_per_zone(log, silent.filter(|replica| live.iter().all(|live| live.zone != replica.zone)));
-    let zones: Vec<String> = live.iter().chain(&dead).map(|replica| replica.zone.clone()).collect();
-    if zones.len() < wanted {
+    let mut candidates = candidates(request, answers, away);
+    candidates.sort_by(|one, other| {
+        let by_score = other.score.total_cmp(&one.score);
+        one.fitness.cmp(&other.fitness).then(by_score).then(one.replica.disk.cmp(&other.replica.disk))
+    });
+    let mut chosen: Vec<&Candidate> = Vec::new();
+    for class in candidates.chunk_by(|one, other| one.fitness == other.fitness) {
+        // Another rack if there is one: zones first, all the same.
+        for new_rack in [true, false] {
+            for candidate in class {
+                let zone = chosen.iter().any(|other| other.replica.zone == candidate.replica.zone);
+                let rack = !candidate.rack.is_empty() && chosen.iter().any(|other| other.rack == candidate.rack);
+                if !(zone || rack && new_rack) {
+                    chosen.push(candidate);
+                }
+            }
+        }
+    }
+    if chosen.len() < request.replicas {
+        let zones = chosen.iter().map(|candidate| candidate.replica.zone.clone()).collect();
         let missing = answers
             .iter()
             .filter_map(|answer| answer.info.as_ref().err().map(|why| format!("{}: {why}", answer.address)))
             .collect();
-        return Err(PlaceError { wanted, zones, missing });
+        return Err(PlaceError { wanted: request.replicas, zones, missing });
     }
-    let count = live.len().min(wanted);
-    Ok(Placement { replicas: live.into_iter().chain(dead).take(wanted).collect(), live: count })
+    chosen.truncate(request.replicas);
+    spread_over_racks(&mut chosen, &candidates);
+    let live = chosen.iter().filter(|candidate| candidate.fitness <= Fitness::Draining).count();
+    Ok(Placement { replicas: chosen.into_iter().map(|candidate| candidate.replica.clone()).collect(), live })
 }
 
-/// By its disk: the node may have another address by now.
-fn is_kept(request: &PlaceRequest<'_>, replica: &ReplicaRef) -> bool {
-    request.keep.iter().any(|kept| kept.disk == replica.disk && kept.zone == replica.zone)
-}
-
-/// The best replica of each zone, the best zone first. What is best differs from log to log, so that logs spread.
-fn one_per_zone<'a>(log: LogId, replicas: impl Iterator<Item = &'a ReplicaRef>) -> Vec<ReplicaRef> {
-    let mut best: BTreeMap<&str, &ReplicaRef> = BTreeMap::new();
-    for replica in replicas {
-        let held = best.entry(&replica.zone).or_insert(replica);
-        if score(log, replica) > score(log, held) {
-            *held = replica;
+/// Exchanges what shares a rack with another for one of its own zone, as fit, that does not: the best of one zone may have
+/// taken the rack that another zone has only.
+fn spread_over_racks<'a>(chosen: &mut [&'a Candidate], candidates: &'a [Candidate]) {
+    for index in 0..chosen.len() {
+        let (now, others) = (chosen[index], &*chosen);
+        let is_shared = |rack: &str| {
+            let mut others = others.iter().enumerate().filter(|(other, _)| *other != index);
+            !rack.is_empty() && others.any(|(_, other)| other.rack == rack)
+        };
+        let same = |other: &&Candidate| other.replica.zone == now.replica.zone && other.fitness == now.fitness;
+        if now.fitness != Fitness::Kept && is_shared(&now.rack) {
+            let other = candidates.iter().filter(same).find(|other| !is_shared(&other.rack));
+            chosen[index] = other.unwrap_or(now);
         }
     }
-    let mut chosen: Vec<ReplicaRef> = best.into_values().cloned().collect();
-    chosen.sort_by(|one, other| score(log, other).cmp(&score(log, one)));
-    chosen
 }
 
-fn score(log: LogId, replica: &ReplicaRef) -> (u32, &ReplicaRef) {
-    // A second pass, because a checksum alone is linear: its order would be the same for every log.
-    let first = crc32c::crc32c_append(crc32c::crc32c(&log.0), &replica.disk.0);
-    (first.wrapping_mul(0x9E37_79B1).rotate_left(15).wrapping_mul(0x85EB_CA77), replica)
+fn candidates(request: &PlaceRequest<'_>, answers: &[Surveyed], away: &[ReplicaRef]) -> Vec<Candidate> {
+    let answered = || answers.iter().filter_map(|answer| Some((answer.info.as_ref().ok()?, answer.member.as_ref())));
+    let weights = Weights::of(answered().map(|(_, member)| member));
+    let mut candidates: Vec<Candidate> =
+        answered().map(|(info, member)| Candidate::at(request, &weights, info, member)).collect();
+    // A replica at an address that answers is live under its present disk, or it is gone for good (P14).
+    let is_silent = |replica: &&ReplicaRef| {
+        answered().all(|(info, _)| info.advertise != replica.address)
+            && answers.iter().all(|answer| answer.info.is_err() || answer.address != replica.address)
+    };
+    candidates.extend(away.iter().filter(is_silent).map(|replica| Candidate {
+        replica: replica.clone(),
+        rack: String::new(),
+        fitness: Fitness::Away,
+        score: weights.score(request.log, replica.disk, None),
+    }));
+    candidates.retain(|candidate| !request.avoid.contains(&candidate.replica.disk));
+    candidates
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use quarry_protocol::ids::DiskId;
-    use quarry_protocol::message::ShardAddress;
-
-    fn node(number: u8, zone: &str) -> Surveyed {
-        let shard = |s: u8| ShardAddress { disk: DiskId([16 * number + s; 16]), retired: Vec::new(), port: 1 };
-        let advertise = format!("node{number}:1");
-        let info = NodeInfo {
-            cluster: "c".into(),
-            zone: zone.into(),
-            advertise: advertise.clone(),
-            shards: vec![shard(1), shard(2)],
-            shard: 0,
-        };
-        Surveyed { address: advertise, info: Ok(info) }
-    }
-
-    fn down(number: u8) -> Surveyed {
-        Surveyed { address: format!("node{number}:1"), info: Err("connect: refused".into()) }
-    }
-
-    fn log(number: u8) -> LogId {
-        LogId([number; 16])
-    }
-
-    fn three() -> PlaceRequest<'static> {
-        PlaceRequest::new(log(1), 3, &[])
-    }
-
-    fn live(node: &Surveyed) -> ReplicaRef {
-        replica_at(node.info.as_ref().unwrap(), log(1))
-    }
-
-    #[test]
-    fn a_zone_holds_one_replica_on_the_shard_of_the_log() {
-        let nodes = [node(1, "a"), node(2, "a"), node(3, "b"), node(4, "c"), node(5, "d")];
-        for number in 1..50 {
-            let placed = choose(&PlaceRequest::new(log(number), 3, &[]), &nodes, &[]).unwrap();
-            let mut zones: Vec<&str> = placed.replicas.iter().map(|r| r.zone.as_str()).collect();
-            zones.sort_unstable();
-            zones.dedup();
-            assert_eq!((zones.len(), placed.live), (3, 3));
-            let shard = shard_of(log(number), 2) as u8 + 1;
-            assert!(placed.replicas.iter().all(|r| r.disk.0[0] % 16 == shard));
-        }
-    }
-
-    #[test]
-    fn logs_spread_over_nodes() {
-        let nodes = [node(1, "a"), node(2, "a"), node(3, "b"), node(4, "c"), node(5, "d")];
-        let mut used = BTreeMap::new();
-        for number in 0..=255 {
-            for replica in choose(&PlaceRequest::new(log(number), 2, &[]), &nodes, &[]).unwrap().replicas {
-                *used.entry(replica.address).or_insert(0) += 1;
-            }
-        }
-        assert!(used.len() == 5 && used.values().all(|count| *count > 40), "{used:?}");
-    }
-
-    #[test]
-    fn live_nodes_come_first_and_known_ones_fill_up() {
-        let Ok(info) = node(2, "b").info else { unreachable!() };
-        let known = replica_at(&info, log(1));
-        let placed = choose(&three(), &[node(1, "a"), down(2), node(3, "c")], std::slice::from_ref(&known)).unwrap();
-        assert_eq!((placed.live, &placed.replicas[2]), (2, &known));
-    }
-
-    /// Pitfall 33: a node that was wiped answers under its old address; its old disk is not placed on.
-    #[test]
-    fn a_wiped_node_is_placed_on_under_its_new_disk_only() {
-        let old = ReplicaRef { disk: DiskId([99; 16]), address: "node2:1".into(), zone: "old".into() };
-        let nodes = [node(1, "a"), node(2, "b"), node(3, "c")];
-        let placed = choose(&three(), &nodes, std::slice::from_ref(&old)).unwrap();
-        assert!(placed.live == 3 && placed.replicas.iter().all(|r| r.disk != old.disk));
-        assert!(choose(&PlaceRequest { replicas: 4, ..three() }, &nodes, &[old]).is_err());
-    }
-
-    #[test]
-    fn too_few_zones_say_what_is_missing() {
-        let error = choose(&three(), &[node(1, "a"), node(2, "a"), down(3)], &[]).unwrap_err();
-        assert_eq!((error.wanted, error.zones.len(), error.missing.len()), (3, 1, 1));
-        assert!(error.to_string().contains("node3:1: connect: refused"), "{error}");
-        assert!(error.may_retry());
-    }
-
-    /// Rotation replaces one replica and keeps the others, whatever this log would prefer.
-    #[test]
-    fn kept_replicas_stay_and_avoided_ones_are_not_chosen() {
-        let nodes = [node(1, "a"), node(2, "a"), node(3, "b"), node(4, "c"), node(5, "d"), node(6, "d")];
-        for (kept, avoided) in [([0, 2], 3), ([1, 3], 2), ([4, 0], 2), ([5, 3], 0)] {
-            let keep = kept.map(|at: usize| live(&nodes[at]));
-            let avoid = [live(&nodes[avoided]).disk];
-            let request = PlaceRequest { keep: &keep, avoid: &avoid, ..three() };
-            let placed = choose(&request, &nodes, &[]).unwrap().replicas;
-            assert!(keep.iter().all(|replica| placed[..2].contains(replica)), "{placed:?}");
-            assert!(placed[2].disk != avoid[0] && keep.iter().all(|replica| replica.zone != placed[2].zone));
-        }
-    }
-
-    #[test]
-    fn a_kept_replica_that_is_silent_or_avoided_is_replaced_or_missed() {
-        let nodes = [node(1, "a"), node(3, "b"), node(4, "c"), down(5)];
-        let gone = ReplicaRef { disk: DiskId([81; 16]), address: "node5:1".into(), zone: "d".into() };
-        let keep = [gone.clone(), live(&nodes[0]), live(&nodes[1])];
-        let placed = choose(&PlaceRequest { keep: &keep, ..three() }, &nodes, &[]).unwrap();
-        assert!(placed.live == 3 && placed.replicas.contains(&live(&nodes[2])));
-        let avoid = [live(&nodes[2]).disk, gone.disk];
-        let none_left = choose(&PlaceRequest { keep: &keep, avoid: &avoid, ..three() }, &nodes, &[gone]).unwrap_err();
-        let mut zones = none_left.zones;
-        zones.sort_unstable();
-        assert_eq!(zones, ["a", "b"]);
-    }
-}
+#[path = "choice_tests.rs"]
+mod tests;

@@ -1,15 +1,30 @@
 //! Which replicas there are, and where a new segment goes.
 
 mod choice;
-mod static_nodes;
+mod learned;
+mod nodes;
+mod weight;
 
-pub use static_nodes::{StaticCluster, Surveyed};
+pub use nodes::NodeCluster;
 
 use crate::link::ReplicaLink;
 use async_trait::async_trait;
 use quarry_protocol::ids::{DiskId, LogId};
+use quarry_protocol::member::Member;
+use quarry_protocol::message::NodeInfo;
 use quarry_protocol::record::ReplicaRef;
 use std::sync::Arc;
+
+/// What a node said of itself, or why it did not or must not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surveyed {
+    /// The `host:port` that was asked.
+    pub address: String,
+    /// Its answer.
+    pub info: Result<NodeInfo, String>,
+    /// What the nodes say of it.
+    pub member: Option<Member>,
+}
 
 /// What a new segment needs.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +72,7 @@ pub struct PlaceError {
     pub wanted: usize,
     /// The zones in which a replica could be placed.
     pub zones: Vec<String>,
-    /// Each node that did not answer, and why.
+    /// Each node that did not answer or must not be used, and why.
     pub missing: Vec<String>,
 }
 

@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 pub(super) async fn keep(shared: Arc<Shared>) {
     let mut backoff = BACKOFF_MIN;
     loop {
-        let why = match handshake::connect(shared.replica(), shared.cluster()).await {
+        let why = match handshake::connect(shared.replica(), &shared.addresses(), shared.cluster()).await {
             Ok(connected) => {
                 backoff = BACKOFF_MIN;
                 run(&shared, connected).await

@@ -3,7 +3,8 @@
 use super::bounds::{CONNECT_TIMEOUT, HELLO_TIMEOUT};
 use quarry_protocol::frame::{FrameHeader, FrameKind};
 use quarry_protocol::ids::DiskId;
-use quarry_protocol::limits::FRAME_HEADER_BYTES;
+use quarry_protocol::limits::{FRAME_HEADER_BYTES, MEMBERS_MAX};
+use quarry_protocol::member::Member;
 use quarry_protocol::message::{NodeInfo, Reply, Request, ShardAddress};
 use quarry_protocol::record::ReplicaRef;
 use std::io;
@@ -19,26 +20,66 @@ pub(super) struct Connected {
     pub(super) current: DiskId,
 }
 
-/// Connects to the shard that has `replica`'s disk. The error says what was tried and what to do.
-pub(super) async fn connect(replica: &ReplicaRef, cluster: &str) -> Result<Connected, String> {
-    let (stream, info) = greet(&replica.address, cluster).await?;
-    let index = shard_with(&info, replica.disk).ok_or_else(|| replaced(replica, &info))?;
+/// Connects to the shard that has `replica`'s disk, at the first of `addresses` that has it. The error says what was tried
+/// and what to do.
+pub(super) async fn connect(replica: &ReplicaRef, addresses: &[String], cluster: &str) -> Result<Connected, String> {
+    let mut failures = Vec::new();
+    for address in addresses {
+        match connect_at(replica, address, cluster).await {
+            Ok(connected) => return Ok(connected),
+            Err(why) if addresses.len() == 1 => return Err(why),
+            Err(why) => failures.push(format!("{address}: {why}")),
+        }
+    }
+    Err(failures.join("; "))
+}
+
+async fn connect_at(replica: &ReplicaRef, at: &str, cluster: &str) -> Result<Connected, String> {
+    let (stream, info) = greet(at, cluster).await?;
+    let index = shard_with(&info, replica.disk).ok_or_else(|| replaced(replica, at, &info))?;
     if index == usize::from(info.shard) {
         return Ok(Connected { stream, current: info.shards[index].disk });
     }
     // The host the client reached, not the one the node advertises: only the port differs among shards.
-    let address = format!("{}:{}", host_of(&replica.address)?, info.shards[index].port);
+    let address = format!("{}:{}", host_of(at)?, info.shards[index].port);
     let (stream, info) = greet(&address, cluster).await?;
     let here = &info.shards[usize::from(info.shard)];
     if has(here, replica.disk) {
         return Ok(Connected { stream, current: here.disk });
     }
-    Err(replaced(replica, &info))
+    Err(replaced(replica, at, &info))
 }
 
-/// Asks the node at `address` who it is, over a connection of its own.
-pub(crate) async fn hello(address: &str, cluster: &str) -> Result<NodeInfo, String> {
-    greet(address, cluster).await.map(|(_, info)| info)
+/// Who a node is, and whom it knows.
+pub(crate) struct Introduction {
+    pub(crate) info: NodeInfo,
+    /// Empty if it did not say.
+    pub(crate) members: Vec<Member>,
+}
+
+/// Asks the node at `address` who it is and whom it knows, over a connection of its own.
+pub(crate) async fn introduction(address: &str, cluster: &str) -> Result<Introduction, String> {
+    let (mut stream, info) = greet(address, cluster).await?;
+    // That it lives is worth more than whom it knows.
+    let members = within(HELLO_TIMEOUT, "members", members(&mut stream, info.shards[0].disk)).await;
+    Ok(Introduction { info, members: members.unwrap_or_default() })
+}
+
+async fn members(stream: &mut TcpStream, disk: DiskId) -> io::Result<Vec<Member>> {
+    let (mut members, mut after): (Vec<Member>, Option<DiskId>) = (Vec::new(), None);
+    loop {
+        match exchange(stream, disk, &Request::Members { after }).await? {
+            Reply::Members { members: page, more, .. } => {
+                let last = page.last().map(|member| member.node);
+                members.extend(page);
+                if !more || last <= after || members.len() > MEMBERS_MAX {
+                    return Ok(members);
+                }
+                after = last;
+            }
+            other => return Err(io::Error::other(format!("{other:?} instead of members"))),
+        }
+    }
 }
 
 fn shard_with(info: &NodeInfo, disk: DiskId) -> Option<usize> {
@@ -49,13 +90,13 @@ fn has(shard: &ShardAddress, disk: DiskId) -> bool {
     shard.disk == disk || shard.retired.contains(&disk)
 }
 
-fn replaced(replica: &ReplicaRef, info: &NodeInfo) -> String {
+fn replaced(replica: &ReplicaRef, at: &str, info: &NodeInfo) -> String {
     let here: Vec<String> = info.shards.iter().map(|shard| shard.disk.to_string()).collect();
     format!(
         "disk replaced: disk {} is not at {} any more, which has {}; it was replaced or re-formatted, or the address now belongs to \
          another node",
         replica.disk,
-        replica.address,
+        at,
         here.join(", ")
     )
 }
@@ -74,7 +115,8 @@ async fn greet(address: &str, cluster: &str) -> Result<(TcpStream, NodeInfo), St
     }
     // Frames are written whole; waiting for more would only add latency.
     stream.set_nodelay(true).map_err(|why| format!("TCP_NODELAY: {why}"))?;
-    let reply = within(HELLO_TIMEOUT, "hello", exchange(&mut stream, cluster)).await?;
+    let hello = Request::Hello { cluster: cluster.to_owned() };
+    let reply = within(HELLO_TIMEOUT, "hello", exchange(&mut stream, DiskId::ZERO, &hello)).await?;
     match reply {
         Reply::Hello(info) if info.cluster != cluster => {
             Err(format!("it belongs to cluster {:?}, not {cluster:?}: check the store URL", info.cluster))
@@ -96,16 +138,16 @@ async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = io::R
     }
 }
 
-async fn exchange(stream: &mut TcpStream, cluster: &str) -> io::Result<Reply> {
-    let body = Request::Hello { cluster: cluster.to_owned() }.encode();
-    let mut request = FrameHeader::control(FrameKind::Request, 0, DiskId::ZERO, &body).encode().to_vec();
+async fn exchange(stream: &mut TcpStream, disk: DiskId, request: &Request) -> io::Result<Reply> {
+    let body = request.encode();
+    let mut request = FrameHeader::control(FrameKind::Request, 0, disk, &body).encode().to_vec();
     request.extend_from_slice(&body);
     stream.write_all(&request).await?;
     let mut header = [0; FRAME_HEADER_BYTES];
     stream.read_exact(&mut header).await?;
     let header = FrameHeader::decode(&header).map_err(io::Error::other)?;
     if header.kind != FrameKind::Reply || header.request_id != 0 {
-        return Err(io::Error::other(format!("a {:?} frame instead of the answer to a hello", header.kind)));
+        return Err(io::Error::other(format!("a {:?} frame instead of an answer", header.kind)));
     }
     let mut body = vec![0; header.body_bytes as usize];
     stream.read_exact(&mut body).await?;

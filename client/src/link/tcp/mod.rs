@@ -32,7 +32,7 @@ use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
 use quarry_protocol::limits::{READ_BYTES_MAX, READ_CHUNKS_MAX};
 use quarry_protocol::message::{Reply, Request};
 use quarry_protocol::record::ReplicaRef;
-use shared::Shared;
+use shared::{Shared, Whereabouts};
 use state::{Asked, Phase};
 use std::pin::pin;
 use std::sync::Arc;
@@ -61,7 +61,12 @@ impl TcpLink {
     /// Outside a Tokio runtime.
     #[must_use]
     pub fn new(replica: ReplicaRef, cluster: &str) -> Self {
-        let shared = Arc::new(Shared::new(replica, cluster.to_owned()));
+        Self::following(replica, cluster, Box::new(|| None))
+    }
+
+    /// Like [`Self::new`], but looks for the disk where `whereabouts` says it is now, if it says so, before the address in `replica`.
+    pub(crate) fn following(replica: ReplicaRef, cluster: &str, whereabouts: Whereabouts) -> Self {
+        let shared = Arc::new(Shared::new(replica, cluster.to_owned(), whereabouts));
         let task = tokio::spawn(connection::keep(Arc::clone(&shared))).abort_handle();
         Self { shared, task, call_timeout: CALL_TIMEOUT }
     }

@@ -10,11 +10,15 @@ use std::time::Instant;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
+/// Says where a link's disk is now, as far as anybody knows.
+pub(super) type Whereabouts = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// See the module. Two locks, never across an await: what is known, then what is sent. Sending happens
 /// under the second one, so that answers can be taken meanwhile.
 pub(super) struct Shared {
     replica: ReplicaRef,
     cluster: String,
+    whereabouts: Whereabouts,
     state: Mutex<State>,
     sending: Mutex<Sending>,
     /// The socket took less than was queued, or failed.
@@ -41,11 +45,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(super) fn new(replica: ReplicaRef, cluster: String) -> Self {
+    pub(super) fn new(replica: ReplicaRef, cluster: String, whereabouts: Whereabouts) -> Self {
         let state = Mutex::new(State::new(&replica.address, Instant::now()));
         Self {
             replica,
             cluster,
+            whereabouts,
             state,
             sending: Mutex::default(),
             blocked: Notify::new(),
@@ -56,6 +61,15 @@ impl Shared {
 
     pub(super) const fn replica(&self) -> &ReplicaRef {
         &self.replica
+    }
+
+    /// Where to look for the disk, the likeliest place first. Nodes move; the record keeps the address of old.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let mut addresses: Vec<String> = (self.whereabouts)().into_iter().collect();
+        if !addresses.contains(&self.replica.address) {
+            addresses.push(self.replica.address.clone());
+        }
+        addresses
     }
 
     pub(super) fn cluster(&self) -> &str {

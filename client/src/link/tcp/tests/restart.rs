@@ -19,7 +19,7 @@ async fn socket(node: &FakeNode) -> Arc<OwnedWriteHalf> {
 #[tokio::test]
 async fn a_frame_of_the_connection_before_is_dropped() {
     let node = FakeNode::start().await;
-    let shared = Shared::new(node.replica(), CLUSTER.to_owned());
+    let shared = Shared::new(node.replica(), CLUSTER.to_owned(), Box::new(|| None));
     let put = |seq: u64| {
         let payload = Bytes::from_static(b"x");
         let header = chunk(LOG, seq, &payload);
