@@ -33,6 +33,9 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Run a local cluster of node processes until Ctrl-C or SIGTERM
     Dev(DevArgs),
+    /// What all nodes of a cluster share
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Append to, read and look after logs
     #[command(subcommand)]
     Log(LogCommand),
@@ -90,6 +93,21 @@ pub(crate) struct StartArgs {
     /// The cluster that the data directory must belong to (default: not checked)
     #[arg(long, env = "QUARRY_CLUSTER", value_name = "ID")]
     pub(crate) cluster: Option<String>,
+    /// The rack that the node stands in: copies go to different racks where zones permit
+    #[arg(long, env = "QUARRY_RACK", value_name = "ID")]
+    pub(crate) rack: Option<String>,
+    /// The cluster's key, made by `quarry cluster key`: turns gossip with other nodes on
+    #[arg(long, env = "QUARRY_GOSSIP_KEY_FILE", value_name = "FILE")]
+    pub(crate) gossip_key_file: Option<PathBuf>,
+    /// `host:port` (UDP) to gossip at (default: the host of --control and its port + 1)
+    #[arg(long, env = "QUARRY_GOSSIP_LISTEN", value_name = "ADDR")]
+    pub(crate) gossip_listen: Option<String>,
+    /// `host` or `host:port` that other nodes are told (default: the host of --advertise)
+    #[arg(long, env = "QUARRY_GOSSIP_ADVERTISE", value_name = "ADDR")]
+    pub(crate) gossip_advertise: Option<String>,
+    /// `host:port` of other nodes' gossip, to begin with; separated by commas
+    #[arg(long, env = "QUARRY_GOSSIP_SEEDS", value_name = "ADDR", value_delimiter = ',')]
+    pub(crate) gossip_seeds: Vec<String>,
     /// Bind each shard's thread to a processor of its own: only where the node has the machine to itself
     #[arg(long, env = "QUARRY_PIN", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub(crate) pin: Option<bool>,
@@ -125,6 +143,12 @@ pub(crate) struct DevArgs {
     /// How many shards each new node has
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) shards: u16,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Print a new key, which seals the gossip among nodes: `umask 077; quarry cluster key > FILE`
+    Key,
 }
 
 #[derive(Debug, Subcommand)]

@@ -55,6 +55,7 @@ fn plan(args: &DevArgs) -> Result<LocalClusterPlan, Failure> {
         cluster: CLUSTER.to_owned(),
         format_arguments: format_arguments.concat(),
         start_arguments: Vec::new(),
+        gossip: true,
     })
 }
 

@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod chunked_input;
+mod cluster;
 mod demo;
 mod dev;
 mod doctor;
@@ -47,6 +48,7 @@ fn run(cli: Cli, output: Output) -> Result<Health, Failure> {
         Command::Format(args) => format::run(&args, output),
         Command::Start(args) => start::run(args, output),
         Command::Verify(args) => verify::run(&args, output),
+        Command::Cluster(command) => cluster::run(&command, output),
         Command::Doctor(args) => doctor::run(&args, output),
         Command::Dev(args) => one_thread()?.block_on(dev::run(args, output)),
         Command::Demo(args) => one_thread()?.block_on(demo::run(args, output)),

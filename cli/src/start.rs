@@ -5,7 +5,7 @@ use crate::dev::StopSignals;
 use crate::exit::{Failure, Health};
 use crate::output::{Output, say};
 use quarry_node::Node;
-use quarry_node::config::{Settings, StartConfig};
+use quarry_node::config::{GossipSettings, Settings, StartConfig};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use serde_json::json;
 use std::env;
@@ -13,13 +13,18 @@ use tokio::runtime::Builder;
 use tokio::task::spawn_blocking;
 
 /// What may stand in the environment, `start`'s own settings and what other commands read.
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 15] = [
     "QUARRY_CONFIG",
     "QUARRY_DATA",
     "QUARRY_LISTEN",
     "QUARRY_ADVERTISE",
     "QUARRY_CONTROL",
     "QUARRY_CLUSTER",
+    "QUARRY_RACK",
+    "QUARRY_GOSSIP_KEY_FILE",
+    "QUARRY_GOSSIP_LISTEN",
+    "QUARRY_GOSSIP_ADVERTISE",
+    "QUARRY_GOSSIP_SEEDS",
     "QUARRY_PIN",
     "QUARRY_SPIN_US",
     "QUARRY_STORE",
@@ -75,6 +80,7 @@ fn announce(node: &Node, output: Output) {
         "advertise": addresses.advertise,
         "shards": shards,
         "control": addresses.control.to_string(),
+        "gossip": addresses.gossip.map(|address| address.to_string()),
     });
     output.print(&value, |_| {
         format!("serving at {}, shards at {}, control at {}", addresses.advertise, shards.join(", "), addresses.control)
@@ -89,6 +95,13 @@ fn settings(args: StartArgs) -> Result<Settings, Failure> {
         advertise: args.advertise,
         control: args.control,
         cluster: args.cluster,
+        rack: args.rack,
+        gossip: GossipSettings {
+            key_file: args.gossip_key_file,
+            listen: args.gossip_listen,
+            advertise: args.gossip_advertise,
+            seeds: (!args.gossip_seeds.is_empty()).then_some(args.gossip_seeds),
+        },
         pin: args.pin,
         spin_us: args.spin_us,
         ..Settings::default()

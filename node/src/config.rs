@@ -1,7 +1,8 @@
 //! How a node is told what to do: from a TOML file, from the environment, from flags. All three become [`Settings`], the
 //! stronger one laid over the weaker, and then one checked [`StartConfig`].
 
-use quarry_protocol::limits::{ADDRESS_BYTES_MAX, SHARDS_MAX};
+use crate::control::{ClusterKey, KeyError};
+use quarry_protocol::limits::{ADDRESS_BYTES_MAX, SHARDS_MAX, ZONE_BYTES_MAX};
 use serde::{Deserialize, Deserializer};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -32,6 +33,11 @@ pub struct Settings {
     pub control: Option<String>,
     /// The cluster that the data directory must belong to; not checked if not set.
     pub cluster: Option<String>,
+    /// The rack that the node stands in; copies go to different racks where zones permit.
+    pub rack: Option<String>,
+    /// Gossip with other nodes; without it the node talks to clients only.
+    #[serde(default)]
+    pub gossip: GossipSettings,
     /// Whether each shard stays on a CPU of its own.
     pub pin: Option<bool>,
     /// How long a shard spins before it sleeps, in microseconds; 0, the default, where cores are shared.
@@ -50,6 +56,33 @@ pub struct ScrubSettings {
     pub days: Option<String>,
 }
 
+/// The section `gossip`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GossipSettings {
+    /// File with the cluster's key, made by `quarry cluster key`. What turns gossip on.
+    pub key_file: Option<PathBuf>,
+    /// `host:port` (UDP) to gossip at; the host of the control plane and its port + 1 if not set.
+    pub listen: Option<String>,
+    /// `host` or `host:port` that other nodes are told; the host of `advertise` if not set.
+    pub advertise: Option<String>,
+    /// `host:port` of nodes to begin with, this one perhaps among them.
+    pub seeds: Option<Vec<String>>,
+}
+
+/// How to gossip, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GossipConfig {
+    /// Where to gossip.
+    pub listen: SocketAddr,
+    /// The host that other nodes are told, and the port unless it is the one listened on.
+    pub advertise: (String, Option<u16>),
+    /// Nodes to begin with.
+    pub seeds: Vec<String>,
+    /// What seals every datagram.
+    pub key: ClusterKey,
+}
+
 /// How to start a node, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartConfig {
@@ -63,6 +96,10 @@ pub struct StartConfig {
     pub control: SocketAddr,
     /// The cluster that the data directory must belong to.
     pub cluster: Option<String>,
+    /// The rack that the node stands in; empty if none.
+    pub rack: String,
+    /// Gossip with other nodes.
+    pub gossip: Option<GossipConfig>,
     /// Whether each shard stays on a CPU of its own.
     pub pin: bool,
     /// How long a shard spins before it sleeps.
@@ -96,6 +133,9 @@ pub enum ConfigError {
         /// The setting.
         key: &'static str,
     },
+    /// The cluster key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A value does not do.
     #[error("{key} = {got:?}: {why}")]
     Value {
@@ -124,6 +164,8 @@ impl Settings {
             advertise: self.advertise.or(weaker.advertise),
             control: self.control.or(weaker.control),
             cluster: self.cluster.or(weaker.cluster),
+            rack: self.rack.or(weaker.rack),
+            gossip: self.gossip.or(weaker.gossip),
             pin: self.pin.or(weaker.pin),
             spin_us: self.spin_us.or(weaker.spin_us),
             scrub: ScrubSettings { days: self.scrub.days.or(weaker.scrub.days) },
@@ -136,8 +178,10 @@ impl Settings {
         let listen = self.listen.ok_or(ConfigError::Missing { key: "listen" })?;
         let listen = resolve("listen", &listen)?;
         let last = usize::from(listen.port()) + SHARDS_MAX;
-        if last > usize::from(u16::MAX) {
-            let why = format!("shards and the control plane need the {SHARDS_MAX} ports above it, choose a lower one");
+        // One more for gossip.
+        if last + 1 > usize::from(u16::MAX) {
+            let why =
+                format!("shards and the control plane need the {} ports above it, choose a lower one", SHARDS_MAX + 1);
             return Err(ConfigError::Value { key: "listen", got: listen.to_string(), why });
         }
         let control = match self.control {
@@ -159,9 +203,58 @@ impl Settings {
             let why = format!("at most {SPIN_US_MAX}");
             return Err(ConfigError::Value { key: "spin_us", got: spin_us.to_string(), why });
         }
+        let rack = self.rack.unwrap_or_default();
+        if rack.len() > ZONE_BYTES_MAX {
+            let why = format!("at most {ZONE_BYTES_MAX} bytes");
+            return Err(ConfigError::Value { key: "rack", got: rack, why });
+        }
+        let gossip = self.gossip.check(control, &advertise.0)?;
         let (cluster, pin, spin) = (self.cluster, self.pin.unwrap_or(false), Duration::from_micros(spin_us));
         let scrub = scrub_period(self.scrub.days.as_deref())?;
-        Ok(StartConfig { data, listen, advertise, control, cluster, pin, spin, scrub })
+        Ok(StartConfig { data, listen, advertise, control, cluster, rack, gossip, pin, spin, scrub })
+    }
+}
+
+impl GossipSettings {
+    fn or(self, weaker: Self) -> Self {
+        Self {
+            key_file: self.key_file.or(weaker.key_file),
+            listen: self.listen.or(weaker.listen),
+            advertise: self.advertise.or(weaker.advertise),
+            seeds: self.seeds.or(weaker.seeds),
+        }
+    }
+
+    fn check(self, control: SocketAddr, host: &str) -> Result<Option<GossipConfig>, ConfigError> {
+        let Some(key_file) = self.key_file else {
+            // Half a section is a mistake: the node would stay alone without anybody noticing.
+            let rest = self.listen.or(self.advertise).or_else(|| self.seeds.map(|seeds| seeds.join(", ")));
+            return match rest {
+                None => Ok(None),
+                Some(got) => {
+                    let why = "gossip needs a key: make one with `quarry cluster key > FILE` and set gossip.key_file";
+                    Err(ConfigError::Value { key: "gossip", got, why: why.to_owned() })
+                }
+            };
+        };
+        let listen = match self.listen {
+            Some(listen) => resolve("gossip.listen", &listen)?,
+            None if control.port() == 0 => control,
+            None => SocketAddr::new(control.ip(), control.port().saturating_add(1)),
+        };
+        let advertise = match self.advertise {
+            Some(advertise) => advertised(&advertise)?,
+            None => (host.to_owned(), None),
+        };
+        let seeds = self.seeds.unwrap_or_default();
+        for seed in &seeds {
+            // Names are looked up when they are called: a seed may be down, and unknown, now.
+            if seed.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).is_none() {
+                let why = "want host:port of a node's gossip".to_owned();
+                return Err(ConfigError::Value { key: "gossip.seeds", got: seed.clone(), why });
+            }
+        }
+        Ok(Some(GossipConfig { listen, advertise, seeds, key: ClusterKey::read(&key_file)? }))
     }
 }
 
@@ -294,6 +387,32 @@ mod tests {
             let why = bad.clone().check().expect_err("refused").to_string();
             assert!(why.contains(named), "{bad:?}: {why}");
         }
+    }
+
+    #[test]
+    fn gossip_needs_a_key_and_listens_beside_the_control_plane() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let (path, key_file) = (directory.path().join("quarry.toml"), directory.path().join("key"));
+        let read = |seeds: &str, key: bool| {
+            let key = if key { format!("key_file = {key_file:?}\n") } else { String::new() };
+            let text = format!(
+                "data = \"/data\"\nlisten = \"127.0.0.1:7700\"\nrack = \"r7\"\n[gossip]\n{key}seeds = [{seeds:?}]\n"
+            );
+            std::fs::write(&path, text).expect("written");
+            Settings::read(&path).expect("a good file").check()
+        };
+        let told = |result: Result<StartConfig, ConfigError>| result.expect_err("refused").to_string();
+        assert!(told(read("n:1", false)).contains("quarry cluster key"));
+        assert!(told(read("n:1", true)).contains("cluster key"), "there is no such file");
+        let key = ClusterKey::random().expect("random");
+        std::fs::write(&key_file, key.digits()).expect("written");
+        std::fs::set_permissions(&key_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("changed");
+        assert!(told(read("nowhere", true)).contains("host:port"));
+        let config = read("n:1", true).expect("complete");
+        let gossip = config.gossip.expect("on");
+        assert_eq!((gossip.listen.port(), gossip.seeds, gossip.key), (7765, vec!["n:1".to_owned()], key));
+        assert_eq!((config.rack.as_str(), gossip.advertise), ("r7", ("127.0.0.1".to_owned(), None)));
+        assert_eq!(settings("127.0.0.1:7700").check().expect("complete").gossip, None);
     }
 
     #[test]

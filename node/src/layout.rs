@@ -3,6 +3,8 @@
 //! ```text
 //! DIR/superblock                 two copies of 4 KiB, never changed after format
 //! DIR/lock                       locked while a node runs
+//! DIR/incarnation                how often it was started, about; replaced as a whole
+//! DIR/draining                   there while the node is being emptied
 //! DIR/shard-00/00000001.chunks   chunk files, all of one size
 //! DIR/shard-00/manifest          which chunk files were ever made
 //! ```
@@ -17,6 +19,16 @@ pub(crate) fn superblock(data: &Path) -> PathBuf {
 /// The file that a running node keeps locked.
 pub(crate) fn lock(data: &Path) -> PathBuf {
     data.join("lock")
+}
+
+/// The number of the last start.
+pub(crate) fn incarnation(data: &Path) -> PathBuf {
+    data.join("incarnation")
+}
+
+/// The file that is there while the node is being emptied.
+pub(crate) fn draining(data: &Path) -> PathBuf {
+    data.join("draining")
 }
 
 /// The directory of a shard's chunk files.

@@ -17,6 +17,7 @@ pub mod control;
 mod directory;
 mod format;
 pub mod io;
+mod kept;
 mod layout;
 #[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod shard;
@@ -25,6 +26,7 @@ mod start;
 pub mod store;
 mod verify;
 
+pub use control::{ClusterKey, KeyError};
 pub use directory::DirectoryError;
 pub use format::{FormatError, FormatOptions, Formatted, format};
 pub use start::{Addresses, Node, StartError, Stopper, start};

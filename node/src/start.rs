@@ -1,17 +1,18 @@
 //! `start`: running a node on a formatted directory, and stopping it cleanly.
 
-use crate::config::StartConfig;
-use crate::control::{ControlThread, Facts, Shards};
+use crate::config::{GossipConfig, StartConfig};
+use crate::control::{ControlThread, Facts, GossipSocket, Shards};
 use crate::directory::{DataDirectory, DirectoryError};
 use crate::io::preflight::{self, PreflightError};
 use crate::io::{Letter, Mailbox, Progress, ShardStart, ShardThread, allowed_cpus, replay};
+use crate::kept;
 use crate::layout;
 use crate::store::StoreConfig;
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::message::{NodeInfo, ShardAddress};
 use quarry_protocol::replica::Identity;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
@@ -71,6 +72,8 @@ pub struct Addresses {
     pub shards: Vec<SocketAddr>,
     /// The control plane: gRPC and `/metrics`.
     pub control: SocketAddr,
+    /// Where other nodes reach its gossip (UDP), if it gossips.
+    pub gossip: Option<SocketAddr>,
 }
 
 /// A running node.
@@ -137,14 +140,16 @@ pub fn start(config: &StartConfig) -> Result<Node, StartError> {
     let cpus = cpus(config, shards)?;
     let listeners = listen(config, shards)?;
     let control = bind(config.control, "the control plane")?;
-    let addresses = addresses(config, &listeners, &control)?;
+    let gossip = config.gossip.as_ref().map(gossip_socket).transpose()?;
+    let mut addresses = addresses(config, &listeners, &control)?;
+    addresses.gossip = gossip.as_ref().map(|gossip| gossip.address);
     let (threads, info) = run_shards(config, &directory, &addresses, listeners, &cpus)?;
     let watched = Shards {
-        facts: Arc::new(Facts { info, node: directory.superblock.node, started: Instant::now() }),
+        facts: Arc::new(facts(config, &directory, &addresses, info)?),
         mailboxes: threads.iter().map(|shard| shard.mailbox.clone()).collect(),
         failed: threads.iter().map(|shard| shard.failed.clone()).collect(),
     };
-    let control = ControlThread::spawn(control, watched)
+    let control = ControlThread::spawn(control, watched, gossip)
         .map_err(|why| StartError::System { what: "start the control plane", why: why.to_string() })?;
     Ok(Node { addresses, shards: threads, control, _directory: directory })
 }
@@ -193,7 +198,48 @@ fn addresses(config: &StartConfig, shards: &[TcpListener], control: &TcpListener
     let shards = shards.iter().map(local).collect::<Result<Vec<_>, _>>()?;
     let (host, port) = &config.advertise;
     let advertise = format!("{host}:{}", port.unwrap_or(shards[0].port()));
-    Ok(Addresses { advertise, shards, control: local(control)? })
+    Ok(Addresses { advertise, shards, control: local(control)?, gossip: None })
+}
+
+fn gossip_socket(config: &GossipConfig) -> Result<GossipSocket, StartError> {
+    let refused = |why| StartError::Listen { address: config.listen, what: "gossip (UDP)".to_owned(), why };
+    let socket = UdpSocket::bind(config.listen).map_err(refused)?;
+    let (host, port) = &config.advertise;
+    let port = port.unwrap_or(socket.local_addr().map_err(refused)?.port());
+    let unknown = |why: String| {
+        let why = format!("{host}: {why}: set gossip.advertise to an address that other nodes reach this one by");
+        StartError::System { what: "find the address to gossip at", why }
+    };
+    let found = format!("{host}:{port}").to_socket_addrs().map_err(|why| unknown(why.to_string()))?;
+    let same_family = |address: &SocketAddr| address.is_ipv4() == config.listen.is_ipv4();
+    let address =
+        found.into_iter().find(same_family).ok_or_else(|| unknown("no address of the kind listened on".into()))?;
+    Ok(GossipSocket { socket, address, seeds: config.seeds.clone(), key: config.key.clone() })
+}
+
+fn facts(
+    config: &StartConfig,
+    directory: &DataDirectory,
+    addresses: &Addresses,
+    info: NodeInfo,
+) -> Result<Facts, StartError> {
+    // Others reach the control plane by the name that they reach the shards by, unless it listens somewhere else on purpose.
+    let elsewhere = !config.control.ip().is_unspecified() && config.control.ip() != config.listen.ip();
+    let control = if elsewhere {
+        addresses.control.to_string()
+    } else {
+        format!("{}:{}", config.advertise.0, addresses.control.port())
+    };
+    Ok(Facts {
+        info,
+        node: directory.superblock.node,
+        disk: directory.superblock.disks[0],
+        incarnation: kept::next_incarnation(&directory.path)?,
+        rack: config.rack.clone(),
+        control,
+        data: directory.path.clone(),
+        started: Instant::now(),
+    })
 }
 
 /// Replays every shard, all at once, and then lets all of them serve: a hello names every shard's identity, and a replay

@@ -1,9 +1,10 @@
 //! A cluster of real node processes on this machine, for `quarry dev`, the demo and the benchmark.
 //!
 //! Everything lies in one directory: `node-1` and so on (data), `node-1.log` (what the node says), `node-1.listen` (its
-//! address, kept from run to run) and `register`. Nodes die with this process: each asks the kernel to be killed when its
+//! address, kept from run to run), `register`, and `cluster.key` if the nodes gossip. Nodes die with this process: each asks the kernel to be killed when its
 //! parent thread ends, so a cluster must be started on a thread that lives as long as it (the main one, under `block_on`).
 
+mod gossip;
 mod node;
 mod ports;
 #[cfg(test)]
@@ -35,6 +36,8 @@ pub struct LocalClusterPlan {
     pub format_arguments: Vec<String>,
     /// Further arguments of `quarry start`.
     pub start_arguments: Vec<String>,
+    /// Whether the nodes gossip, with a key of their own.
+    pub gossip: bool,
 }
 
 /// Running nodes. Dropping it kills them; [`LocalCluster::stop`] stops them cleanly.
@@ -47,10 +50,17 @@ pub struct LocalCluster {
 
 impl LocalCluster {
     /// Formats what is not formatted yet, starts every node and waits until all serve.
-    pub async fn start(plan: LocalClusterPlan) -> Result<Self, NodeError> {
+    pub async fn start(mut plan: LocalClusterPlan) -> Result<Self, NodeError> {
         let dir = make_directory(&plan.dir)?;
         make_directory(&dir.join("register"))?;
+        if plan.gossip {
+            plan.start_arguments.extend(["--gossip-key-file".to_owned(), gossip::key_file(&plan.binary, &dir).await?]);
+        }
         let mut nodes: Vec<_> = (1..=plan.nodes).map(|number| LocalNode::new(number, &dir, &plan)).collect();
+        if plan.gossip {
+            let seeds = gossip::seeds(nodes.iter().map(LocalNode::address));
+            nodes.iter_mut().for_each(|node| node.add_start_arguments(&seeds));
+        }
         for started in join_all(nodes.iter_mut().map(LocalNode::format_and_start)).await {
             started?;
         }

@@ -130,6 +130,10 @@ impl LocalNode {
         self.child.as_ref().and_then(Child::id)
     }
 
+    pub(super) fn add_start_arguments(&mut self, arguments: &[String]) {
+        self.start_arguments.extend_from_slice(arguments);
+    }
+
     /// The command that starts it.
     #[must_use]
     pub fn start_command(&self) -> Vec<String> {

@@ -22,6 +22,7 @@ fn plan(dir: &Path, start: &str) -> LocalClusterPlan {
         cluster: "test".into(),
         format_arguments: vec![],
         start_arguments: vec![],
+        gossip: false,
     }
 }
 

@@ -57,6 +57,7 @@ async fn append_to_own_cluster(args: &BenchAppendArgs) -> Result<AppendReport, F
         cluster: "bench".to_owned(),
         format_arguments: strings(&["--capacity", &CAPACITY.to_string(), "--file-size", &FILE_SIZE.to_string()]),
         start_arguments: strings(&["--spin-us", &args.spin_us.to_string()]),
+        gossip: false,
     };
     let starting = progress::of_steps(1, "starting nodes");
     let cluster = LocalCluster::start(plan).await?;

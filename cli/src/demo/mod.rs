@@ -75,7 +75,15 @@ fn plan(args: &DemoArgs, input: &Input) -> Result<LocalClusterPlan, Failure> {
     let capacity = capacity(input).to_string();
     let format_arguments = ["--capacity", &capacity, "--file-size", "64MiB"].map(str::to_owned).to_vec();
     let (dir, cluster) = (args.dir.join("cluster"), "demo".to_owned());
-    Ok(LocalClusterPlan { binary, dir, nodes: NODES, cluster, format_arguments, start_arguments: Vec::new() })
+    Ok(LocalClusterPlan {
+        binary,
+        dir,
+        nodes: NODES,
+        cluster,
+        format_arguments,
+        start_arguments: Vec::new(),
+        gossip: false,
+    })
 }
 
 const fn capacity(input: &Input) -> u64 {

@@ -1,13 +1,19 @@
 //! The gRPC service `Admin`.
 
+use super::draining::Draining;
+use super::health::trouble_of;
 use super::proto;
 use super::shards::Shards;
 use crate::io::MailboxError;
-use crate::shard::ShardStatistics;
+use crate::shard::{MemberList, ShardStatistics};
 use crate::store::{ScrubStatistics, StoreStatistics};
 use quarry_protocol::ids::LogId;
+use quarry_protocol::member::{Health, Liveness, Member};
 use quarry_protocol::message::shard_of;
 use quarry_protocol::replica::LogState;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 /// Most logs of one page: shards answer between two turns of their loops.
@@ -17,6 +23,18 @@ const LOGS_PER_PAGE_MAX: u32 = 256;
 #[derive(Clone, Debug)]
 pub(super) struct Admin {
     pub(super) shards: Shards,
+    pub(super) draining: Arc<Draining>,
+    pub(super) members: watch::Receiver<Arc<MemberList>>,
+    /// Where the node gossips.
+    pub(super) gossip: Option<SocketAddr>,
+}
+
+impl Admin {
+    async fn set_draining(&self, draining: bool) -> Result<(), Status> {
+        tracing::info!(draining, "an operator says whether this node is being emptied");
+        let failed = |why| Status::internal(format!("it could not be written to the data directory: {why}"));
+        self.draining.set(draining).await.map_err(failed)
+    }
 }
 
 #[tonic::async_trait]
@@ -35,6 +53,10 @@ impl proto::admin_server::Admin for Admin {
             shards: shards
                 .map(|(shard, (counted, address))| shard_status(shard as u32, counted, address.port))
                 .collect(),
+            rack: facts.rack.clone(),
+            draining: self.draining.is_set(),
+            gossip: self.gossip.map_or_else(String::new, |address| address.to_string()),
+            trouble: trouble_of(&self.members.borrow(), facts.disk).to_owned(),
         }))
     }
 
@@ -74,6 +96,22 @@ impl proto::admin_server::Admin for Admin {
         let shards = statistics.iter().enumerate().map(|(shard, counted)| shard_statistics(shard as u32, counted));
         Ok(Response::new(proto::StatisticsReply { shards: shards.collect() }))
     }
+
+    async fn members(&self, _: Request<proto::MembersRequest>) -> Result<Response<proto::MembersReply>, Status> {
+        let list = Arc::clone(&self.members.borrow());
+        let members = list.members.iter().map(member).collect();
+        Ok(Response::new(proto::MembersReply { members, version: list.version }))
+    }
+
+    async fn drain(&self, _: Request<proto::DrainRequest>) -> Result<Response<proto::DrainReply>, Status> {
+        self.set_draining(true).await?;
+        Ok(Response::new(proto::DrainReply {}))
+    }
+
+    async fn undrain(&self, _: Request<proto::UndrainRequest>) -> Result<Response<proto::UndrainReply>, Status> {
+        self.set_draining(false).await?;
+        Ok(Response::new(proto::UndrainReply {}))
+    }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "shaped for map_err")]
@@ -88,6 +126,35 @@ fn log_id(text: &str) -> Result<LogId, Status> {
 
 fn hex(id: [u8; 16]) -> String {
     LogId(id).to_string()
+}
+
+fn member(member: &Member) -> proto::Member {
+    let health = match member.health {
+        Health::Serving => "serving",
+        Health::Full => "full",
+        Health::Failed => "failed",
+    };
+    let liveness = match member.liveness {
+        Liveness::Alive => "alive",
+        Liveness::Suspect => "suspect",
+        Liveness::Down => "down",
+    };
+    proto::Member {
+        node: member.node.to_string(),
+        incarnation: member.incarnation,
+        zone: member.zone.clone(),
+        rack: member.rack.clone(),
+        advertise: member.advertise.clone(),
+        control: member.control.clone(),
+        disks: member.shards.iter().map(|shard| shard.disk.to_string()).collect(),
+        capacity_bytes: member.capacity_bytes,
+        live_bytes: member.live_bytes,
+        load_bytes_per_s: member.load_bytes_per_s,
+        health: health.to_owned(),
+        draining: member.draining,
+        liveness: liveness.to_owned(),
+        trouble: member.trouble.clone(),
+    }
 }
 
 fn shard_status(shard: u32, counted: &ShardStatistics, port: u16) -> proto::ShardStatus {

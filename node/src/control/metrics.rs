@@ -1,8 +1,9 @@
 //! `/metrics`: what the shards count, as Prometheus reads it. Shards count in plain integers; this asks for them when it
 //! is scraped, so that nothing on the append path is shared with anybody.
 
+use super::gossip::Counters;
 use super::shards::Shards;
-use crate::shard::ShardStatistics;
+use crate::shard::{MemberList, ShardStatistics};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,19 +13,35 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
+use quarry_protocol::member::Liveness;
+use std::sync::Arc;
+use tokio::sync::watch;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) async fn serve(State(shards): State<Shards>) -> Response {
-    match shards.statistics().await {
-        Ok(statistics) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text(statistics)).into_response(),
+/// What is measured.
+#[derive(Clone, Debug)]
+pub(super) struct Measured {
+    pub(super) shards: Shards,
+    pub(super) members: watch::Receiver<Arc<MemberList>>,
+    pub(super) counters: Arc<Counters>,
+}
+
+pub(super) async fn serve(State(measured): State<Measured>) -> Response {
+    match measured.shards.statistics().await {
+        Ok(statistics) => {
+            let members = Arc::clone(&measured.members.borrow());
+            let text = text(statistics, Cluster { members, counters: measured.counters });
+            ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
+        }
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()).into_response(),
     }
 }
 
-fn text(statistics: Vec<ShardStatistics>) -> String {
+fn text(statistics: Vec<ShardStatistics>, cluster: Cluster) -> String {
     let mut registry = Registry::with_prefix("quarry");
     registry.register_collector(Box::new(Snapshot(statistics)));
+    registry.register_collector(Box::new(cluster));
     let mut text = String::new();
     encode(&mut text, &registry).expect("writing to a string does not fail");
     text
@@ -102,6 +119,42 @@ impl Collector for Snapshot {
     }
 }
 
+/// What is known of other nodes.
+#[derive(Debug)]
+struct Cluster {
+    members: Arc<MemberList>,
+    counters: Arc<Counters>,
+}
+
+impl Collector for Cluster {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let members = &self.members.members;
+        let gauge = ConstGauge::new(0u64);
+        let mut family = encoder.encode_descriptor("members", "Nodes of the cluster", None, gauge.metric_type())?;
+        for (name, liveness) in [("alive", Liveness::Alive), ("suspect", Liveness::Suspect), ("down", Liveness::Down)] {
+            let count = members.iter().filter(|member| member.liveness == liveness).count();
+            ConstGauge::new(count as u64).encode(family.encode_family(&[("liveness", name)])?)?;
+        }
+        let troubled = members.iter().filter(|member| !member.trouble.is_empty()).count();
+        let help = "Nodes on which nothing is placed until an operator has looked at them";
+        let family = encoder.encode_descriptor("members_troubled", help, None, gauge.metric_type())?;
+        ConstGauge::new(troubled as u64).encode(family)?;
+        let counter = ConstCounter::new(0u64);
+        let help = "Datagrams of gossip";
+        let mut family = encoder.encode_descriptor("gossip_datagrams", help, None, counter.metric_type())?;
+        let (received, sent) = self.counters.datagrams();
+        for (direction, count) in [("received", received), ("sent", sent)] {
+            ConstCounter::new(count).encode(family.encode_family(&[("direction", direction)])?)?;
+        }
+        let help = "Gossip that was dropped, by cause";
+        let mut family = encoder.encode_descriptor("gossip_dropped", help, None, counter.metric_type())?;
+        for (cause, count) in self.counters.dropped() {
+            ConstCounter::new(count).encode(family.encode_family(&[("cause", cause.name())])?)?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,13 +164,18 @@ mod tests {
         let mut second = ShardStatistics::default();
         second.counters.put_bytes = 65_536;
         second.failed = Some("write error".into());
-        let text = text(vec![ShardStatistics::default(), second]);
+        let cluster = Cluster { members: Arc::default(), counters: Arc::default() };
+        let text = text(vec![ShardStatistics::default(), second], cluster);
         for line in [
             "quarry_put_bytes_total{shard=\"0\"} 0",
             "quarry_put_bytes_total{shard=\"1\"} 65536",
             "quarry_disk_failed{shard=\"0\"} 0",
             "quarry_disk_failed{shard=\"1\"} 1",
             "# TYPE quarry_puts counter",
+            "quarry_members{liveness=\"alive\"} 0",
+            "quarry_members_troubled 0",
+            "quarry_gossip_datagrams_total{direction=\"sent\"} 0",
+            "quarry_gossip_dropped_total{cause=\"seal\"} 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
         }

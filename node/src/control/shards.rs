@@ -2,9 +2,10 @@
 
 use crate::io::{Mailbox, MailboxError};
 use crate::shard::{AdminAnswer, AdminRequest, ShardStatistics};
-use quarry_protocol::ids::LogId;
+use quarry_protocol::ids::{DiskId, LogId};
 use quarry_protocol::message::NodeInfo;
 use quarry_protocol::replica::LogState;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
@@ -16,6 +17,16 @@ pub(crate) struct Facts {
     pub(crate) info: NodeInfo,
     /// Its random id.
     pub(crate) node: [u8; 16],
+    /// Its first shard's disk as formatted: its name among nodes.
+    pub(crate) disk: DiskId,
+    /// Which start this is.
+    pub(crate) incarnation: u64,
+    /// The rack it stands in; empty if none.
+    pub(crate) rack: String,
+    /// `host:port` at which others reach the control plane.
+    pub(crate) control: String,
+    /// Its data directory.
+    pub(crate) data: PathBuf,
     /// When it began to serve.
     pub(crate) started: Instant,
 }

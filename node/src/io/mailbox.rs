@@ -22,7 +22,6 @@ pub(crate) enum Letter {
         answer: oneshot::Sender<AdminAnswer>,
     },
     /// What is known of the cluster changed.
-    #[allow(dead_code, reason = "the control plane's gossip sends it")]
     Members(Arc<MemberList>),
     /// Begin a clean stop.
     Stop,

@@ -7,6 +7,7 @@ mod control;
 mod files;
 mod full;
 mod hostile;
+mod members;
 #[cfg(planted)]
 mod planted;
 mod rot;
