@@ -131,5 +131,4 @@ fn candidates(request: &PlaceRequest<'_>, answers: &[Surveyed], away: &[ReplicaR
 }
 
 #[cfg(test)]
-#[path = "choice_tests.rs"]
 mod tests;

@@ -137,5 +137,4 @@ fn merged(lists: &[(DiskId, Vec<Member>)]) -> BTreeMap<DiskId, Member> {
 }
 
 #[cfg(test)]
-#[path = "learned_tests.rs"]
 mod tests;

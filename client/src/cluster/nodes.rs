@@ -225,5 +225,4 @@ impl Cluster for NodeCluster {
 }
 
 #[cfg(test)]
-#[path = "nodes_tests.rs"]
 mod tests;

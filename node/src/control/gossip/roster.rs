@@ -177,5 +177,4 @@ fn shortened(mut text: String) -> String {
 }
 
 #[cfg(test)]
-#[path = "roster_tests.rs"]
 mod tests;
