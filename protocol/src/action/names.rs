@@ -85,11 +85,11 @@ pub const ACTION_NAMES: &[ActionName] = &[
     not_built("Mark"),
     not_built("Slot"),
     not_built("Probe"),
-    // Rotation and replacement.
-    not_built("Plan"),
-    not_built("Cross"),
-    not_built("SealBehind"),
-    not_built("Replace"),
+    // Rotation and replacement: the specification that traces are held against has none, so traced runs do not rotate.
+    unlogged("Plan"),
+    unlogged("Cross"),
+    unlogged("SealBehind"),
+    unlogged("Replace"),
     not_built("ChangeSet"),
     // Repair, and copies that nobody needs.
     not_built("CopySealed"),

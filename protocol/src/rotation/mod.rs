@@ -24,8 +24,7 @@ mod pace;
 mod part;
 mod register;
 mod standing;
-#[cfg(test)]
-mod tests;
+
 mod wanted;
 
 pub use config::{

@@ -1,0 +1,6 @@
+//! The rotating writer, event by event (P10, P11).
+
+mod boundary;
+mod replacing;
+mod script;
+mod stopping;
