@@ -226,7 +226,8 @@ pub(crate) struct StatusArgs {
     /// Also ask the replicas about every log, up to so many
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     pub(crate) logs_max: usize,
-    /// `host:port` of a node's control plane, once for each node in the order of the URL (default: its port + 64)
+    /// `host:port` of a node's control plane, once for each node in the order of the URL (default: its port + 64). Nodes that those
+    /// tell of are asked where they say
     #[arg(long, value_name = "ADDR")]
     pub(crate) control: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! `quarry status`: the verdict first, then what it rests on.
 
 mod logs;
+mod members;
 mod nodes;
 mod verdict;
 
@@ -17,6 +18,10 @@ use std::fmt::Write as _;
 use std::time::SystemTime;
 use verdict::{Judgement, Verdict};
 
+/// Of the table of nodes.
+const COLUMNS: [&str; 11] =
+    ["NODE", "ZONE", "RACK", "STATE", "SHARDS", "LIVE", "CAPACITY", "LOAD", "UP", "SCRUBBED", "PASS"];
+
 pub(crate) async fn run(args: &StatusArgs, store: Option<String>, output: Output) -> Result<Health, Failure> {
     let url = store::url(store)?;
     let parsed = StoreUrl::parse(&url).map_err(Failure::usage)?;
@@ -29,7 +34,8 @@ pub(crate) async fn run(args: &StatusArgs, store: Option<String>, output: Output
         let (got, wanted) = (args.control.len(), nodes.len());
         return Err(Failure::usage(format!("--control is given {got} times, the store has {wanted} nodes")));
     }
-    let nodes = nodes::ask(nodes, &args.control, cluster).await;
+    let known = members::find(nodes, &args.control, cluster).await;
+    let nodes = nodes::ask(&known, cluster).await;
     let logs = logs::ask(&url, args.logs_max).await;
     let judgement = verdict::judge(&nodes, &logs, parsed.quorum);
     let value = json!({
@@ -64,17 +70,19 @@ fn text(judgement: &Judgement, nodes: &[NodeSeen], logs: &LogsSeen) -> String {
         [
             node.address.clone(),
             or_unknown(seen.map(|seen| seen.zone.clone())),
+            or_unknown(seen.map(|seen| if seen.rack.is_empty() { "-".to_owned() } else { seen.rack.clone() })),
             node.state().to_owned(),
             or_unknown(seen.map(|seen| seen.shards.to_string())),
             or_unknown(seen.map(|seen| units::bytes(seen.live_bytes))),
             or_unknown(seen.map(|seen| units::bytes(seen.capacity_bytes))),
+            or_unknown(seen.and_then(|seen| seen.load_bytes_per_s).map(|load| format!("{}/s", units::bytes(load)))),
             or_unknown(seen.map(|seen| format!("{} s", seen.uptime_us / 1_000_000))),
             or_unknown(seen.map(|seen| seen.scrub.last_pass(now_s))),
             or_unknown(seen.map(|seen| seen.scrub.progress())),
         ]
     });
     text.push('\n');
-    text.push_str(&table(["NODE", "ZONE", "STATE", "SHARDS", "LIVE", "CAPACITY", "UP", "SCRUBBED", "PASS"], rows));
+    text.push_str(&table(COLUMNS, rows));
     let _ = write!(text, "\n\nlogs: {}, asked about: {}", logs.count, logs.asked);
     text
 }

@@ -1,9 +1,11 @@
 //! What each node's control plane says.
 
+use super::members::{self, Known};
 use futures::future::join_all;
 use quarry_node::control::proto::admin_client::AdminClient;
 use quarry_node::control::proto::{ShardStatus, StatusReply, StatusRequest};
 use quarry_protocol::limits::SHARDS_MAX;
+use quarry_protocol::member::Member;
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -12,7 +14,7 @@ use tonic::transport::Endpoint;
 /// How long a node may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// A node of the store's URL.
+/// A node of the store's URL, or one that those tell of.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct NodeSeen {
     /// `host:port` of its first shard.
@@ -38,6 +40,13 @@ pub(super) struct NodeState {
     pub(super) live_bytes: u64,
     pub(super) capacity_bytes: u64,
     pub(super) scrub: ScrubSeen,
+    pub(super) rack: String,
+    /// Whether it is being emptied.
+    pub(super) draining: bool,
+    /// Payload bytes put per second lately, if the nodes tell.
+    pub(super) load_bytes_per_s: Option<u64>,
+    /// How the others see it, if they tell.
+    pub(super) liveness: Option<&'static str>,
 }
 
 /// How a node gets on with reading again what it stores, all its shards together.
@@ -99,6 +108,7 @@ impl NodeSeen {
         match (&self.down, self.troubles.is_empty()) {
             (Some(_), _) => "DOWN",
             (None, false) => "TROUBLED",
+            (None, true) if self.seen.as_ref().is_some_and(|seen| seen.draining) => "DRAINING",
             (None, true) => "UP",
         }
     }
@@ -156,28 +166,48 @@ impl NodeSeen {
             live_bytes: reply.shards.iter().map(|shard| shard.live_bytes).sum(),
             capacity_bytes: reply.shards.iter().map(|shard| shard.capacity_bytes).sum(),
             scrub: ScrubSeen::of(&reply.shards),
+            rack: reply.rack.clone(),
+            draining: reply.draining,
+            load_bytes_per_s: None,
+            liveness: None,
         });
         node
     }
+
+    /// Adds what the other nodes say of it.
+    fn heard_of(mut self, member: &Member) -> Self {
+        if !member.trouble.is_empty() {
+            self.troubles.push(format!("nothing is placed on it: {}", member.trouble));
+        }
+        if let Some(seen) = &mut self.seen {
+            seen.load_bytes_per_s = Some(member.load_bytes_per_s);
+            seen.liveness = Some(members::liveness(member));
+        }
+        self
+    }
 }
 
-/// Asks every node at once. `controls` names their control planes, or is empty.
-pub(super) async fn ask(addresses: &[String], controls: &[String], cluster: &str) -> Vec<NodeSeen> {
-    join_all(addresses.iter().enumerate().map(|(i, address)| async move {
-        let control = controls.get(i).cloned().unwrap_or_else(|| control_of(address));
-        match status(&control).await {
-            Ok(reply) => NodeSeen::of_reply(address, &control, cluster, &reply),
+/// Asks every node at once.
+pub(super) async fn ask(known: &[Known], cluster: &str) -> Vec<NodeSeen> {
+    join_all(known.iter().map(|Known { address, control, member }| async move {
+        let seen = match status(control).await {
+            Ok(reply) => NodeSeen::of_reply(address, control, cluster, &reply),
             Err(why) => {
                 let down = Some(format!("its control plane at {control} does not answer: {why}"));
-                NodeSeen { address: address.clone(), control, seen: None, down, troubles: Vec::new() }
+                let (address, control) = (address.clone(), control.clone());
+                NodeSeen { address, control, seen: None, down, troubles: Vec::new() }
             }
+        };
+        match member {
+            Some(member) => seen.heard_of(member),
+            None => seen,
         }
     }))
     .await
 }
 
 /// Where a node's control plane is unless it was told otherwise.
-fn control_of(address: &str) -> String {
+pub(super) fn control_of(address: &str) -> String {
     match address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<usize>().ok()?))) {
         Some((host, port)) => format!("{host}:{}", port + SHARDS_MAX),
         None => address.to_owned(),
@@ -222,6 +252,19 @@ mod tests {
         assert_eq!(judged(ShardStatus { full: Some(Fullness::default()), ..Default::default() }).state(), "DOWN");
         let other = StatusReply { cluster: "other".into(), ..Default::default() };
         assert_eq!(NodeSeen::of_reply("n:1", "n:65", "c", &other).state(), "DOWN");
+    }
+
+    #[test]
+    fn what_others_say_of_a_node_is_added() {
+        let member = |trouble: &str| Member { load_bytes_per_s: 7, trouble: trouble.to_owned(), ..Member::default() };
+        let fine = judged(ShardStatus::default()).heard_of(&member(""));
+        assert_eq!(fine.state(), "UP");
+        assert_eq!(fine.seen.map(|seen| (seen.load_bytes_per_s, seen.liveness)), Some((Some(7), Some("alive"))));
+        let twin = judged(ShardStatus::default()).heard_of(&member("two processes use this identity"));
+        assert_eq!(twin.state(), "TROUBLED");
+        assert!(twin.troubles[0].contains("two processes"), "{:?}", twin.troubles);
+        let draining = StatusReply { cluster: "c".into(), draining: true, ..Default::default() };
+        assert_eq!(NodeSeen::of_reply("n:1", "n:65", "c", &draining).state(), "DRAINING");
     }
 
     #[test]

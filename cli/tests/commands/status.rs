@@ -24,7 +24,18 @@ fn the_verdict_and_the_exit_code_follow_the_nodes() {
     assert_eq!((&value["logs"]["count"], &value["logs"]["asked"]), (&1.into(), &1.into()));
     for node in value["nodes"].as_array().expect("nodes") {
         has_fields(node, &["address", "control", "seen", "down", "troubles"]);
-        let fields = ["zone", "node", "version", "uptime_us", "shards", "live_bytes", "capacity_bytes", "scrub"];
+        let fields = [
+            "zone",
+            "node",
+            "version",
+            "uptime_us",
+            "shards",
+            "live_bytes",
+            "capacity_bytes",
+            "scrub",
+            "rack",
+            "draining",
+        ];
         has_fields(&node["seen"], &fields);
         assert_eq!((&node["seen"]["scrub"]["on"], &node["seen"]["scrub"]["damaged"]), (&true.into(), &0.into()));
     }
@@ -64,4 +75,28 @@ fn nodes_of_another_cluster_count_as_down() {
         said.out()
     );
     assert_eq!(value["verdict"], "UNAVAILABLE");
+}
+
+/// Nodes gossip: one of them is enough to find, and to use, all of them.
+#[test]
+fn one_node_of_the_url_leads_to_all() {
+    let dev = Dev::start(3);
+    let (nodes, rest) = dev.url.split_once("/dev?").expect("a store of nodes");
+    let seed = nodes.split(',').next().expect("a node");
+    let url = format!("{seed}/dev?{rest}");
+    // Gossip takes a moment after the nodes serve.
+    let value = loop {
+        let value = quarry(&["status", "--store", &url, "--json"]).json();
+        if value["nodes"].as_array().is_some_and(|nodes| nodes.len() == 3) {
+            break value;
+        }
+    };
+    assert_eq!(value["verdict"], "HEALTHY", "{value}");
+    let liveness: Vec<_> = value["nodes"].as_array().expect("nodes").iter().map(|n| &n["seen"]["liveness"]).collect();
+    assert_eq!(liveness, ["alive"; 3]);
+    quarry_fed(&["log", "append", "spread", "--store", &url], &vec![7; 200_000]).ends_with(0);
+    let inspected = quarry(&["log", "inspect", "spread", "--store", &url, "--json"]).json().to_string();
+    for zone in ["zone-1", "zone-2", "zone-3"] {
+        assert!(inspected.contains(zone), "{zone} holds nothing: {inspected}");
+    }
 }
