@@ -19,6 +19,7 @@ mod pace;
 mod passing;
 mod roster;
 mod seal;
+mod seeds;
 mod task;
 #[cfg(test)]
 mod tests;

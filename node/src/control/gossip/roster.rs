@@ -9,13 +9,16 @@
 use super::announcement::Announcement;
 use super::identity::GossipId;
 use quarry_protocol::ids::DiskId;
-use quarry_protocol::limits::{MEMBERS_MAX, TROUBLE_BYTES_MAX};
+use quarry_protocol::limits::{MEMBERS_MAX, SHARDS_MAX, TROUBLE_BYTES_MAX};
 use quarry_protocol::member::{Liveness, Member};
 use quarry_protocol::time::Micros;
 use std::collections::BTreeMap;
 
 /// Most addresses that are remembered of one node.
 const ADDRESSES_MAX: usize = 4;
+
+/// Most disks whose zones are remembered: as many as a largest cluster has.
+const ZONES_MAX: usize = MEMBERS_MAX * SHARDS_MAX;
 
 /// What became of an announcement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +115,9 @@ impl Roster {
             node.voices.remove(spare);
         }
         for disk in disks(&said.member) {
-            self.zones.entry(disk).or_insert_with(|| said.member.zone.clone());
+            if self.zones.len() < ZONES_MAX {
+                self.zones.entry(disk).or_insert_with(|| said.member.zone.clone());
+            }
         }
         Heard::New
     }

@@ -10,6 +10,7 @@ use super::pace::Pace;
 use super::passing::{Passing, Shared};
 use super::roster::Roster;
 use super::seal::{DATAGRAM_BYTES_MAX, Seal, Unopened};
+use super::seeds;
 use super::timers::Timers;
 use crate::control::own;
 use crate::control::publishing::Publisher;
@@ -99,7 +100,8 @@ impl Gossip {
     /// Gossips until told to stop, and says good-bye then.
     pub(in crate::control) async fn run(mut self, mut stop: oneshot::Receiver<()>) {
         let mut datagram = vec![0; DATAGRAM_BYTES_MAX + 1];
-        let mut seeds = tokio::time::interval(self.pace.seeds);
+        let is_ipv4 = self.foca.identity().address.is_ipv4();
+        let mut seeds = seeds::look_up(self.seeds.clone(), self.pace.seeds, is_ipv4, Arc::clone(&self.counters));
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut own_ended = false;
         loop {
@@ -116,7 +118,7 @@ impl Gossip {
                     own_ended = changed.is_err();
                     self.own_changed();
                 }
-                _ = seeds.tick() => self.call_seeds().await,
+                Some(address) = seeds.recv() => self.call(address),
                 _ = look.tick() => self.look(),
                 _ = &mut stop => break,
             }
@@ -237,22 +239,12 @@ impl Gossip {
         }
     }
 
-    /// Calls seeds that are not members: at start, and after a partition that outlasted everybody's memory.
-    async fn call_seeds(&mut self) {
-        for seed in self.seeds.clone() {
-            let found = match tokio::net::lookup_host(&seed).await {
-                Ok(found) => found.collect::<Vec<_>>(),
-                Err(why) => {
-                    self.counters.drop_for(Cause::Send, &format_args!("seed {seed}: {why}"));
-                    continue;
-                }
-            };
-            let own = self.foca.identity().address;
-            let Some(address) = found.into_iter().find(|address| address.is_ipv4() == own.is_ipv4()) else { continue };
-            if address != own && !self.foca.iter_members().any(|member| member.id().address == address) {
-                let called = self.foca.announce(GossipId::at(address), &mut self.runtime);
-                called.unwrap_or_else(|why| tracing::debug!(%why, %seed, "calling a seed"));
-            }
+    /// Calls a seed that is not a member: at start, and after a partition that outlasted everybody's memory.
+    fn call(&mut self, seed: SocketAddr) {
+        let known = |address: SocketAddr| self.foca.iter_members().any(|member| member.id().address == address);
+        if seed != self.foca.identity().address && !known(seed) {
+            let called = self.foca.announce(GossipId::at(seed), &mut self.runtime);
+            called.unwrap_or_else(|why| tracing::debug!(%why, %seed, "calling a seed"));
         }
     }
 
