@@ -52,7 +52,7 @@ pub(super) struct Scrub {
 struct FileSweep {
     chunks: Sweep,
     incarnation: u64,
-    /// Whether nothing could be added to it any more.
+    /// Whether it was closed, and all of it confirmed, before it was searched.
     whole: bool,
 }
 
@@ -149,7 +149,8 @@ impl Store {
             self.end_pass();
             return false;
         };
-        let whole = self.files.get(number).state == FileState::Closed;
+        let file = self.files.get(number);
+        let whole = file.state == FileState::Closed && file.last <= self.flights.confirmed();
         self.scrub.sweep = Some(FileSweep { chunks: Sweep::new(number), incarnation, whole });
         true
     }

@@ -90,7 +90,8 @@ impl Store {
 
     fn open_file(&mut self) -> bool {
         let head_is_control = matches!(self.queue.front(), Some((_, ToStore::Control(_))));
-        let entitled = self.opened.is_none() || head_is_control || self.copying.has_copies();
+        let has_control = head_is_control || self.scrub.note().is_some();
+        let entitled = self.opened.is_none() || has_control || self.copying.has_copies();
         if !entitled && self.files.free() as u64 <= FILES_IN_RESERVE {
             return false;
         }

@@ -11,7 +11,8 @@
 //! One thread, virtual time, one source of chance. It drives the shipped `Writer`, `Recovery`, `Shard` (with its replica and
 //! store) and `Replay`, not a copy, and stands in for everything around them: sockets, slots, disks, the register, the
 //! processes. Each run draws its shape and its faults from its seed (`options`), lets them work for a number of steps, then
-//! heals the world and demands that everything finishes (`world/liveness`). What must be true meanwhile is `oracle`'s.
+//! heals the world and demands that everything finishes (`world/liveness`); among other things, that scrub finds whatever
+//! has rotted although nobody reads it. What must be true meanwhile is `oracle`'s.
 //! Every seed runs twice and must do exactly the same.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test, not a pure module")]
