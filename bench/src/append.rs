@@ -59,7 +59,7 @@ impl Appends {
         }
     }
 
-    fn payload(&self, number: u64) -> Bytes {
+    pub(crate) fn payload(&self, number: u64) -> Bytes {
         self.payloads[number as usize % PAYLOADS].clone()
     }
 

@@ -14,6 +14,7 @@ pub mod measured;
 pub mod measurement;
 pub mod noise;
 mod pacer;
+pub mod phases;
 pub mod ratios;
 pub mod report;
 pub mod rounds;

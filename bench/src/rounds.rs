@@ -68,7 +68,7 @@ pub struct Trimmed<'a> {
 }
 
 impl Trimmed<'_> {
-    async fn trim(&self) -> Result<(), RoundsError> {
+    pub(crate) async fn trim(&self) -> Result<(), RoundsError> {
         let tail = self.store.tail(self.name).await?.tail;
         self.store.trim(self.name, tail).await?;
         Ok(())

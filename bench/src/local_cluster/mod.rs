@@ -94,6 +94,22 @@ impl LocalCluster {
         self.nodes[index].kill().await
     }
 
+    /// Stops one node with SIGSTOP: it keeps its connections and answers nothing, until [`Self::resume`].
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub fn pause(&mut self, index: usize) -> Result<(), NodeError> {
+        self.nodes[index].signal(rustix::process::Signal::STOP)
+    }
+
+    /// Lets a paused node go on.
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub fn resume(&mut self, index: usize) -> Result<(), NodeError> {
+        self.nodes[index].signal(rustix::process::Signal::CONT)
+    }
+
     /// Starts a node again that was killed or stopped, at its old address.
     ///
     /// # Panics

@@ -223,12 +223,18 @@ impl LocalNode {
         Err(self.failed("it does not run".to_owned()))
     }
 
-    pub(super) async fn stop(&mut self) -> Result<(), NodeError> {
+    pub(super) fn signal(&self, signal: rustix::process::Signal) -> Result<(), NodeError> {
         let Some(pid) = self.process_id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) else {
-            return Ok(());
+            return Err(self.failed("it does not run".to_owned()));
         };
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-            .map_err(|errno| self.process("stop")(errno.into()))?;
+        rustix::process::kill_process(pid, signal).map_err(|errno| self.process("signal")(errno.into()))
+    }
+
+    pub(super) async fn stop(&mut self) -> Result<(), NodeError> {
+        if self.process_id().is_none() {
+            return Ok(());
+        }
+        self.signal(rustix::process::Signal::TERM)?;
         match timeout(STOP_WITHIN, self.wait()).await {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(self.failed(format!("it stopped with {status}"))),

@@ -1,8 +1,9 @@
 //! `quarry bench`.
 
+mod phases;
 pub(crate) mod text;
 
-use crate::args::{BenchAppendArgs, BenchCommand};
+use crate::args::{BenchAppendArgs, BenchCommand, PhaseArg};
 use crate::dev::StopSignals;
 use crate::exit::{Failure, Health};
 use crate::output::Output;
@@ -12,10 +13,12 @@ use crate::store;
 use quarry_bench::append::Load;
 use quarry_bench::local_cluster::{LocalCluster, LocalClusterPlan};
 use quarry_bench::measurement::{Measurement, MeasurementError};
+use quarry_bench::phases::{BesideReport, KillReport};
 use quarry_bench::report::AppendReport;
 use quarry_client::connect;
 use quarry_protocol::quorum::{Quorum, QuorumError};
 use std::env;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Capacity of a node that is started here.
@@ -26,34 +29,60 @@ const FILE_SIZE: Size = Size(128 << 20);
 pub(crate) async fn run(command: BenchCommand, store: Option<String>, output: Output) -> Result<Health, Failure> {
     let BenchCommand::Append(args) = command;
     let mut stop = StopSignals::new()?;
+    std::fs::create_dir_all(&args.dir)
+        .map_err(|why| Failure::new(format!("--dir {}: {why}: choose another", args.dir.display())))?;
     let measured = async {
-        std::fs::create_dir_all(&args.dir)
-            .map_err(|why| Failure::new(format!("--dir {}: {why}: choose another", args.dir.display())))?;
-        match store {
-            Some(url) => {
+        match (args.phase, store) {
+            (Some(_), Some(_)) => Err(Failure::usage("--phase hurts nodes, so it starts its own: leave --store away")),
+            (Some(PhaseArg::Paused), None) => phases::paused(&args).await.map(Report::Beside),
+            (Some(PhaseArg::Killed), None) => phases::killed(&args).await.map(Report::Kills),
+            (None, Some(url)) => {
                 store::check_register(&url).map_err(Failure::new)?;
-                append(&args, &url, "given with --store".to_owned(), 0).await
+                append(&args, &url, "given with --store".to_owned(), 0).await.map(Report::Append)
             }
-            None => append_to_own_cluster(&args).await,
+            (None, None) => append_to_own_cluster(&args).await.map(Report::Append),
         }
     };
     let report = tokio::select! {
         () = stop.recv() => return Err(Failure::new("interrupted")),
         report = measured => report?,
     };
-    output.print(&report, text::report);
+    match report {
+        Report::Append(report) => output.print(&report, text::report),
+        Report::Beside(report) => output.print(&report, text::beside),
+        Report::Kills(report) => output.print(&report, text::kills),
+    };
     Ok(Health::Good)
+}
+
+/// What a run ends with.
+enum Report {
+    Append(AppendReport),
+    Beside(BesideReport),
+    Kills(KillReport),
 }
 
 /// Starts as many nodes as there are replicas, measures, stops them and removes their files.
 async fn append_to_own_cluster(args: &BenchAppendArgs) -> Result<AppendReport, Failure> {
+    let nodes = usize::from(args.replicas);
+    let (cluster, dir) = own_cluster(args, "cluster", nodes).await?;
+    let described = describe(args, nodes);
+    let report = append(args, &cluster.url(), described, CAPACITY.0).await;
+    cluster.stop().await?;
+    // Only what this run made; a failure leaves files behind, not wrong figures.
+    let _ = std::fs::remove_dir_all(&dir);
+    report
+}
+
+/// A cluster of this binary's nodes, and where its files lie.
+async fn own_cluster(args: &BenchAppendArgs, name: &str, nodes: usize) -> Result<(LocalCluster, PathBuf), Failure> {
     let binary = env::current_exe().map_err(|why| Failure::new(format!("where is this program? {why}")))?;
-    let dir = args.dir.join(format!("cluster-{}", std::process::id()));
+    let dir = args.dir.join(format!("{name}-{}", std::process::id()));
     let strings = |strings: &[&str]| strings.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let plan = LocalClusterPlan {
         binary,
         dir: dir.clone(),
-        nodes: usize::from(args.replicas),
+        nodes,
         cluster: "bench".to_owned(),
         format_arguments: strings(&["--capacity", &CAPACITY.to_string(), "--file-size", &FILE_SIZE.to_string()]),
         start_arguments: strings(&["--spin-us", &args.spin_us.to_string()]),
@@ -62,19 +91,22 @@ async fn append_to_own_cluster(args: &BenchAppendArgs) -> Result<AppendReport, F
     let starting = progress::of_steps(1, "starting nodes");
     let cluster = LocalCluster::start(plan).await?;
     starting.finish_and_clear();
-    let described = format!("{} processes of this binary, one shard each, spin {} us", args.replicas, args.spin_us);
-    let report = append(args, &cluster.url(), described, CAPACITY.0).await;
-    cluster.stop().await?;
-    // Only what this run made; a failure leaves files behind, not wrong figures.
-    let _ = std::fs::remove_dir_all(&dir);
-    report
+    Ok((cluster, dir))
+}
+
+fn describe(args: &BenchAppendArgs, nodes: usize) -> String {
+    format!("{nodes} processes of this binary, one shard each, spin {} us", args.spin_us)
+}
+
+fn load(args: &BenchAppendArgs) -> Load {
+    args.rate.map_or(Load::Closed { depth: args.depth as usize }, |per_second| Load::Open { per_second })
 }
 
 async fn append(args: &BenchAppendArgs, url: &str, cluster: String, warm_up: u64) -> Result<AppendReport, Failure> {
     let store = connect(url).await?;
     let measurement = Measurement {
         chunk_bytes: u32::try_from(args.chunk.0).map_err(Failure::usage)?,
-        load: args.rate.map_or(Load::Closed { depth: args.depth as usize }, |per_second| Load::Open { per_second }),
+        load: load(args),
         quorum: quorum(args).map_err(Failure::usage)?,
         rounds: args.rounds as usize,
         part: Duration::from_secs_f64(args.part_seconds),

@@ -3,6 +3,7 @@
 use crate::table::table;
 use crate::units;
 use quarry_bench::measured::MeasuredSummary;
+use quarry_bench::phases::{BesideReport, BesideRound, KillReport};
 use quarry_bench::ratios::{Round, Spread};
 use quarry_bench::report::AppendReport;
 
@@ -22,9 +23,63 @@ pub(crate) fn report(report: &AppendReport) -> String {
     )
 }
 
+/// Appends while something is wrong, beside appends where nothing is.
+pub(crate) fn beside(report: &BesideReport) -> String {
+    let setup = &report.setup;
+    let row = |name: &str, part: fn(&BesideRound) -> &MeasuredSummary| {
+        let median = |figure: fn(&MeasuredSummary) -> f64| {
+            Spread::of(report.rounds.iter().map(|round| figure(part(round))).collect()).median
+        };
+        let rate = median(|part| part.mib_per_second);
+        let (p50, p99) = (median(|part| part.latency.p50_us), median(|part| part.latency.p99_us));
+        [name.to_owned(), units::latency(p50), units::latency(p99), format!("{rate:.0} MiB/s")]
+    };
+    let hurt = format!("{:?}", report.phase).to_lowercase();
+    let rows = [row("healthy", |round| &round.healthy), row(&hurt, |round| &round.hurt)];
+    let meanwhile = report.done_meanwhile.as_deref().map_or_else(String::new, |done| format!("\n{done}"));
+    format!(
+        "{} chunks, {}, {} of {} replicas acknowledge; medians of {} rounds, side by side\n\n{}\n\nratios: {}, {}{meanwhile}",
+        units::bytes(u64::from(setup.chunk_bytes)),
+        load_text(setup.depth, setup.appends_per_second),
+        setup.ack_quorum,
+        setup.replicas,
+        setup.rounds,
+        table(["", "P50", "P99", "PAYLOAD"], rows),
+        ratio("p50", report.p50),
+        ratio("p99", report.p99),
+    )
+}
+
+/// Kills, and what they cost.
+pub(crate) fn kills(report: &KillReport) -> String {
+    let setup = &report.setup;
+    let row = |name: &str, spread: Spread| {
+        [name.to_owned(), units::latency(spread.median), units::latency(spread.min), units::latency(spread.max)]
+    };
+    let rows = [
+        row("longest wait for an acknowledgement, healthy", report.healthy_us),
+        row("longest wait for an acknowledgement, from the kill on", report.stall_us),
+        row("from the kill until a segment without the dead node", report.replaced_us),
+    ];
+    format!(
+        "{} chunks, {}, {} of {} replicas acknowledge; failure detection time {}; {} kills\n\n{}",
+        units::bytes(u64::from(setup.chunk_bytes)),
+        load_text(setup.depth, setup.appends_per_second),
+        setup.ack_quorum,
+        setup.replicas,
+        units::latency(setup.replica_patience_us as f64),
+        setup.rounds,
+        table(["", "MEDIAN", "LEAST", "MOST"], rows),
+    )
+}
+
 /// `depth 16` or `open loop at 500/s`.
 pub(crate) fn load(report: &AppendReport) -> String {
-    match (report.setup.depth, report.setup.appends_per_second) {
+    load_text(report.setup.depth, report.setup.appends_per_second)
+}
+
+fn load_text(depth: Option<usize>, appends_per_second: Option<f64>) -> String {
+    match (depth, appends_per_second) {
         (_, Some(rate)) => format!("open loop at {rate}/s"),
         (depth, None) => format!("depth {}", depth.unwrap_or(0)),
     }
@@ -49,9 +104,11 @@ pub(crate) fn parts(report: &AppendReport) -> [[String; 4]; 3] {
 
 /// The ratios with their spreads.
 pub(crate) fn ratios(report: &AppendReport) -> String {
-    let ratio =
-        |name: &str, spread: Spread| format!("{name} {:.2} ({:.2} to {:.2})", spread.median, spread.min, spread.max);
     let spread = &report.ratios.spread;
     let all = [ratio("p50", spread.p50), ratio("p99", spread.p99), ratio("bandwidth", spread.bandwidth)];
     format!("ratios: {}", all.join(", "))
+}
+
+fn ratio(name: &str, spread: Spread) -> String {
+    format!("{name} {:.2} ({:.2} to {:.2})", spread.median, spread.min, spread.max)
 }
