@@ -72,6 +72,7 @@ enum Phase {
 
 /// The one writer of a log.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, none a state of the rotation")]
 pub struct RotatingWriter {
     config: RotationConfig,
     /// Oldest first: perhaps a sealed one, then the one or two that are not.

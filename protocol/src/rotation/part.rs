@@ -5,7 +5,7 @@ use crate::digest::Digest;
 use crate::ids::ChunkSeq;
 use crate::record::Segment;
 use crate::time::Micros;
-use crate::writer::{Carried, Writer, WriterConfig};
+use crate::writer::{Writer, WriterConfig};
 use alloc::vec::Vec;
 
 /// A segment, and its writer.
@@ -28,37 +28,20 @@ impl Part {
     pub(super) fn first(config: &mut RotationConfig, now: Micros) -> Self {
         let segment = config.open_segment().clone();
         let carried = core::mem::take(&mut config.carried);
-        Self::new(config, segment, (config.next_seq, config.digest), carried, now)
+        let writer = WriterConfig { carried, ..config_of(config, &segment, (config.next_seq, config.digest)) };
+        Self::new(segment, writer, now)
     }
 
     /// A segment of which nothing is written yet. It is held: whatever lies before it may not be committed.
     pub(super) fn next(config: &RotationConfig, segment: Segment, now: Micros) -> Self {
         let start = (segment.base, Digest::start(config.record.log, segment.id, segment.base));
-        Self::new(config, segment, start, Vec::new(), now)
+        let writer = WriterConfig { held: true, ..config_of(config, &segment, start) };
+        Self::new(segment, writer, now)
     }
 
-    fn new(
-        config: &RotationConfig,
-        segment: Segment,
-        (next_seq, digest): (ChunkSeq, Digest),
-        carried: Vec<Carried>,
-        now: Micros,
-    ) -> Self {
-        let bytes = carried.iter().map(|chunk| u64::from(chunk.header.length)).sum();
-        let writer = WriterConfig {
-            log: config.record.log,
-            segment: segment.id,
-            quorum: segment.quorum().expect("a registered segment has a valid quorum"),
-            window: segment.window,
-            next_seq,
-            digest,
-            carried,
-            held: segment.base == next_seq && segment.id.index > 0,
-            deadline_us: config.deadline_us,
-            straggler_chunks_max: config.straggler_chunks_max,
-            straggler_bytes_max: config.straggler_bytes_max,
-        };
-        let writer = Writer::new(writer, now);
+    fn new(segment: Segment, config: WriterConfig, now: Micros) -> Self {
+        let bytes = config.carried.iter().map(|chunk| u64::from(chunk.header.length)).sum();
+        let writer = Writer::new(config, now);
         Self { segment, writer, end: None, sealed_until: None, since: now, bytes }
     }
 
@@ -70,5 +53,22 @@ impl Part {
     /// Whether all of it, up to its boundary, is committed.
     pub(super) fn is_committed(&self) -> bool {
         self.end.is_some_and(|end| self.writer.committed() >= end)
+    }
+}
+
+/// The writer of one segment of this log: nothing was copied into it, and nothing holds it.
+fn config_of(config: &RotationConfig, segment: &Segment, (next_seq, digest): (ChunkSeq, Digest)) -> WriterConfig {
+    WriterConfig {
+        log: config.record.log,
+        segment: segment.id,
+        quorum: segment.quorum().expect("a registered segment has a valid quorum"),
+        window: segment.window,
+        next_seq,
+        digest,
+        carried: Vec::new(),
+        held: false,
+        deadline_us: config.deadline_us,
+        straggler_chunks_max: config.straggler_chunks_max,
+        straggler_bytes_max: config.straggler_bytes_max,
     }
 }

@@ -42,6 +42,15 @@ fn a_segment_of_its_size_is_followed_by_another() {
     assert_eq!(script.writer.segment().id, SECOND);
 }
 
+/// A recovery that changed its plan opens a segment that is not its epoch's first. Nothing lies uncommitted before it.
+#[test]
+fn the_first_segment_is_not_held_whatever_its_name() {
+    let mut script = Script::in_segment(SECOND, u64::MAX);
+    script.append(2);
+    script.store_all(SECOND, 100..102);
+    assert_eq!(script.committed, [100, 101]);
+}
+
 /// P2, P11: what lies beyond the boundary is acknowledged only after everything below it.
 #[test]
 fn nothing_beyond_the_boundary_is_committed_before_what_lies_below() {

@@ -48,10 +48,15 @@ pub(crate) struct Script {
 impl Script {
     /// Writes from seq 100 on, on replicas 0 to 2, two of which commit. All are connected.
     pub(crate) fn new(segment_bytes: u64) -> Self {
+        Self::in_segment(FIRST, segment_bytes)
+    }
+
+    /// The same in a segment of another name.
+    pub(crate) fn in_segment(id: SegmentId, segment_bytes: u64) -> Self {
         let base = ChunkSeq(100);
         let window = Window { chunks: 8, bytes: 1000 };
         let replicas = (0..3).map(replica).collect();
-        let segment = Segment { id: FIRST, base, end: SegmentEnd::Open, replicas, ack_quorum: 2, window };
+        let segment = Segment { id, base, end: SegmentEnd::Open, replicas, ack_quorum: 2, window };
         let record = LogRecord {
             number: RecordNumber(20),
             epoch: FIRST.epoch,
@@ -65,7 +70,7 @@ impl Script {
             owner: MINE,
             version: version(&record),
             next_seq: base,
-            digest: Digest::start(LOG, FIRST, base),
+            digest: Digest::start(LOG, id, base),
             carried: vec![],
             replicas: 3,
             window,
@@ -88,7 +93,7 @@ impl Script {
             next_token: 0,
         };
         script.collect();
-        (0..3).for_each(|replica| script.link(FIRST, WriterEvent::Up { replica }));
+        (0..3).for_each(|replica| script.link(id, WriterEvent::Up { replica }));
         script
     }
 

@@ -197,7 +197,7 @@ impl Client {
             let links = &mut self.links;
             match &mut self.role {
                 Role::Opening(opening) => opening.take(core, links, outcome),
-                Role::Writing(writing) => writing.take(core, links, outcome),
+                Role::Writing(writing) => writing.take(core, links, &outcome),
                 Role::Reading(reading) => reading.take(core, links, outcome),
                 Role::Trimming(trimming) => trimming.take(core, links, outcome),
                 Role::Over { .. } => {}

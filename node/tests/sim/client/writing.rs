@@ -164,30 +164,20 @@ impl Writing {
         self.perform(core, links);
     }
 
-    pub(super) fn take(&mut self, core: &mut Core, links: &mut Links, outcome: Outcome) {
-        let (disk, of, event): (_, _, fn(usize, Outcome) -> WriterEvent) = match &outcome {
+    pub(super) fn take(&mut self, core: &mut Core, links: &mut Links, outcome: &Outcome) {
+        let (disk, of) = match outcome {
             Outcome::Answered { .. } => return,
-            Outcome::Up { disk } => (*disk, None, |replica, _| WriterEvent::Up { replica }),
-            Outcome::Down { disk, .. } => (*disk, None, |replica, outcome| match outcome {
-                Outcome::Down { why, .. } => WriterEvent::Down { replica, why },
-                other => unreachable!("{other:?}"),
-            }),
-            Outcome::Stored { disk, segment, .. } => (*disk, Some(*segment), |replica, outcome| match outcome {
-                Outcome::Stored { seq, .. } => WriterEvent::Stored { replica, seq },
-                other => unreachable!("{other:?}"),
-            }),
-            Outcome::Refused { disk, segment, .. } => (*disk, Some(*segment), |replica, outcome| match outcome {
-                Outcome::Refused { seq, refusal, .. } => WriterEvent::Refused { replica, seq, refusal },
-                other => unreachable!("{other:?}"),
-            }),
+            Outcome::Up { disk } | Outcome::Down { disk, .. } => (*disk, None),
+            Outcome::Stored { disk, segment, .. } | Outcome::Refused { disk, segment, .. } => (*disk, Some(*segment)),
         };
+        let concerned = |written: &&Written| written.attached && of.is_none_or(|of| of == written.id);
         let concerned: Vec<_> = self
             .segments
             .iter()
-            .filter(|written| written.attached && of.is_none_or(|of| of == written.id))
+            .filter(concerned)
             .filter_map(|written| {
                 let replica = written.replicas.iter().position(|replica| replica.disk == disk)?;
-                Some((written.id, event(replica, outcome.clone())))
+                Some((written.id, event_of(replica, outcome)))
             })
             .collect();
         for (segment, event) in concerned {
@@ -257,29 +247,7 @@ impl Writing {
             RotationEffect::Swap { request, expected, record } => {
                 core.call_register(client, request, Wanted::Swap { expected: Some(expected), record });
             }
-            other => self.note(core, client, &other),
-        }
-    }
-
-    fn note(&self, core: &mut Core, client: u32, effect: &RotationEffect) {
-        let client = u64::from(client);
-        match effect {
-            RotationEffect::LeftBehind { replica, .. } => core.effect("left behind", [client, *replica as u64, 0, 0]),
-            RotationEffect::Rejoined { replica, .. } => core.effect("rejoined", [client, *replica as u64, 0, 0]),
-            RotationEffect::Stopped { .. } => core.effect("stopped writing", [client, 0, 0, 0]),
-            RotationEffect::Planned { at, next, .. } => {
-                core.oracle.counts.rotations += 1;
-                core.effect("planned", [client, next.epoch.0, u64::from(next.index), at.0]);
-            }
-            RotationEffect::Sealed { segment, at } => {
-                core.effect("sealed", [client, segment.epoch.0, u64::from(segment.index), at.0]);
-            }
-            RotationEffect::Unrotated { .. } => core.effect("not rotated", [client, 0, 0, 0]),
-            RotationEffect::Stalled { at, .. } => {
-                core.oracle.counts.stalls += 1;
-                core.effect("stalled", [client, at.0, 0, 0]);
-            }
-            other => unreachable!("{other:?} is performed"),
+            other => note(core, client, &other),
         }
     }
 
@@ -302,5 +270,38 @@ impl Writing {
     fn settle(&mut self, token: u64) {
         assert!(token == self.next_outcome, "append {token} is told of when {} is the oldest", self.next_outcome);
         self.next_outcome += 1;
+    }
+}
+
+/// What a link's news mean to the writer of a segment.
+fn event_of(replica: usize, outcome: &Outcome) -> WriterEvent {
+    match outcome {
+        Outcome::Up { .. } => WriterEvent::Up { replica },
+        Outcome::Down { why, .. } => WriterEvent::Down { replica, why: why.clone() },
+        Outcome::Stored { seq, .. } => WriterEvent::Stored { replica, seq: *seq },
+        Outcome::Refused { seq, refusal, .. } => WriterEvent::Refused { replica, seq: *seq, refusal: refusal.clone() },
+        Outcome::Answered { .. } => unreachable!("no news of puts"),
+    }
+}
+
+fn note(core: &mut Core, client: u32, effect: &RotationEffect) {
+    let client = u64::from(client);
+    match effect {
+        RotationEffect::LeftBehind { replica, .. } => core.effect("left behind", [client, *replica as u64, 0, 0]),
+        RotationEffect::Rejoined { replica, .. } => core.effect("rejoined", [client, *replica as u64, 0, 0]),
+        RotationEffect::Stopped { .. } => core.effect("stopped writing", [client, 0, 0, 0]),
+        RotationEffect::Planned { at, next, .. } => {
+            core.oracle.counts.rotations += 1;
+            core.effect("planned", [client, next.epoch.0, u64::from(next.index), at.0]);
+        }
+        RotationEffect::Sealed { segment, at } => {
+            core.effect("sealed", [client, segment.epoch.0, u64::from(segment.index), at.0]);
+        }
+        RotationEffect::Unrotated { .. } => core.effect("not rotated", [client, 0, 0, 0]),
+        RotationEffect::Stalled { at, .. } => {
+            core.oracle.counts.stalls += 1;
+            core.effect("stalled", [client, at.0, 0, 0]);
+        }
+        other => unreachable!("{other:?} is performed"),
     }
 }
