@@ -90,6 +90,11 @@ pub trait Cluster: Send + Sync {
     /// inside a Tokio runtime.
     fn link(&self, replica: &ReplicaRef) -> Arc<dyn ReplicaLink>;
 
+    /// The disks of nodes that are being drained, as far as that is known now: a writer moves on from them at once.
+    fn draining(&self) -> Vec<DiskId> {
+        Vec::new()
+    }
+
     /// Chooses the replicas of a new segment: distinct zones, kept ones first, then live ones.
     async fn place(&self, request: PlaceRequest<'_>) -> Result<Placement, PlaceError>;
 }

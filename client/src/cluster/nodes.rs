@@ -210,6 +210,11 @@ impl Cluster for NodeCluster {
         link
     }
 
+    fn draining(&self) -> Vec<DiskId> {
+        let members = lock(&self.learned).members();
+        members.iter().filter(|member| member.draining).flat_map(|m| m.shards.iter().map(|shard| shard.disk)).collect()
+    }
+
     async fn place(&self, request: PlaceRequest<'_>) -> Result<Placement, PlaceError> {
         {
             let mut learned = lock(&self.learned);

@@ -13,7 +13,7 @@ use crate::link::{LinkEvent, LinkEvents};
 use crate::quorum_store::Parts;
 use bytes::Bytes;
 use quarry_protocol::chunk::check_length;
-use quarry_protocol::ids::{ChunkSeq, Epoch, LogId, SegmentId};
+use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
 use quarry_protocol::record::{ReplicaRef, Window};
 use quarry_protocol::rotation::{RotatingWriter, RotationConfig, RotationEffect, RotationEvent};
 use quarry_protocol::time::Micros;
@@ -49,6 +49,8 @@ pub(super) struct State {
     pub(super) rotations: Rotations,
     /// What the task has to ask the register or the cluster: at most one at a time.
     pub(super) requests: Vec<RotationEffect>,
+    /// The disks of nodes that are being drained, as the machine was last told.
+    drained: Vec<DiskId>,
     /// Bytes that the holder of the turn waits for room for.
     wanted: Option<u64>,
     /// When the task will look at the machine by itself. Only ever moved forward by the task, so that a busy writer does
@@ -88,6 +90,7 @@ impl Shared {
             settling: Settling::new(epoch),
             rotations: Rotations::default(),
             requests: Vec::new(),
+            drained: Vec::new(),
             wanted: None,
             armed: None,
             stopped: None,
@@ -139,6 +142,17 @@ impl Shared {
     /// What is to be asked of the register or the cluster.
     pub(super) fn take_requests(&self) -> Vec<RotationEffect> {
         std::mem::take(&mut self.lock().requests)
+    }
+
+    /// Has the writer move on from nodes that are being drained.
+    pub(super) fn look_for_drained(&self) {
+        let disks = self.parts.cluster.draining();
+        self.change(|state, now| {
+            if disks != state.drained {
+                state.drained.clone_from(&disks);
+                state.machine.handle(now, RotationEvent::Unwanted { disks });
+            }
+        });
     }
 
     /// The answer to such a request.

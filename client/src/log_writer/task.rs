@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+/// How often a writer asks whether a node that it writes to is being drained.
+const LOOK_FOR_DRAINED_EVERY: Duration = Duration::from_secs(1);
 /// Most events taken in under one hold of the lock.
 const EVENTS_PER_ROUND: usize = 256;
 /// How far away a timer is that is not needed.
@@ -21,6 +23,7 @@ pub(super) async fn run(guard: AbandonOnDrop, mut events: mpsc::UnboundedReceive
     let mut timer = std::pin::pin!(tokio::time::sleep(FAR));
     let mut timer_armed = None;
     let mut under_way = FuturesUnordered::new();
+    let mut drains = tokio::time::interval(LOOK_FOR_DRAINED_EVERY);
     while !shared.is_finished() {
         let armed = shared.armed();
         if armed != timer_armed {
@@ -39,6 +42,7 @@ pub(super) async fn run(guard: AbandonOnDrop, mut events: mpsc::UnboundedReceive
                 shared.tick();
             }
             Some(answer) = under_way.next() => shared.answered(answer),
+            _ = drains.tick() => shared.look_for_drained(),
             () = shared.wake.notified() => {}
         }
     }
