@@ -52,6 +52,8 @@ fn plan(args: &DevArgs) -> Result<LocalClusterPlan, Failure> {
         binary,
         dir: args.dir.clone(),
         nodes: usize::from(args.nodes),
+        zones: usize::from(args.nodes),
+        advertised: Vec::new(),
         cluster: CLUSTER.to_owned(),
         format_arguments: format_arguments.concat(),
         start_arguments: Vec::new(),

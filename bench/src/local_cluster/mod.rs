@@ -1,8 +1,8 @@
 //! A cluster of real node processes on this machine, for `quarry dev`, the demo and the benchmark.
 //!
 //! Everything lies in one directory: `node-1` and so on (data), `node-1.log` (what the node says), `node-1.listen` (its
-//! address, kept from run to run), `register`, and `cluster.key` if the nodes gossip. Nodes die with this process: each asks the kernel to be killed when its
-//! parent thread ends, so a cluster must be started on a thread that lives as long as it (the main one, under `block_on`).
+//! address, kept from run to run), `register`, and `cluster.key` if the nodes gossip. Nodes die with this process: each asks
+//! the kernel to be killed when its parent thread ends, so a cluster must be started on a thread that lives as long as it (the main one, under `block_on`).
 
 mod gossip;
 mod node;
@@ -15,6 +15,7 @@ pub use node::{LocalNode, NodeError};
 use futures::future::{join_all, select_all};
 use quarry_client::store_url::StoreUrl;
 use quarry_protocol::quorum::Quorum;
+use rustix::process::Signal;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -28,8 +29,12 @@ pub struct LocalClusterPlan {
     pub binary: PathBuf,
     /// Where everything lies; made if missing. A directory that holds a cluster already is started again.
     pub dir: PathBuf,
-    /// How many nodes, each in a zone of its own.
+    /// How many nodes.
     pub nodes: usize,
+    /// In how many zones they stand, in turn: as many as there are nodes for a zone each.
+    pub zones: usize,
+    /// What clients are told instead of the address that the node listens at, node by node; empty for just that.
+    pub advertised: Vec<String>,
     /// The cluster's name.
     pub cluster: String,
     /// Further arguments of `quarry format`.
@@ -58,7 +63,7 @@ impl LocalCluster {
         }
         let mut nodes: Vec<_> = (1..=plan.nodes).map(|number| LocalNode::new(number, &dir, &plan)).collect();
         if plan.gossip {
-            let seeds = gossip::seeds(nodes.iter().map(LocalNode::address));
+            let seeds = gossip::seeds(nodes.iter().map(LocalNode::listen));
             nodes.iter_mut().for_each(|node| node.add_start_arguments(&seeds));
         }
         for started in join_all(nodes.iter_mut().map(LocalNode::format_and_start)).await {
@@ -99,7 +104,7 @@ impl LocalCluster {
     /// # Panics
     /// If there is no such node.
     pub fn pause(&mut self, index: usize) -> Result<(), NodeError> {
-        self.nodes[index].signal(rustix::process::Signal::STOP)
+        self.nodes[index].signal(Signal::STOP, "pause")
     }
 
     /// Lets a paused node go on.
@@ -107,7 +112,7 @@ impl LocalCluster {
     /// # Panics
     /// If there is no such node.
     pub fn resume(&mut self, index: usize) -> Result<(), NodeError> {
-        self.nodes[index].signal(rustix::process::Signal::CONT)
+        self.nodes[index].signal(Signal::CONT, "resume")
     }
 
     /// Starts a node again that was killed or stopped, at its old address.
@@ -116,6 +121,28 @@ impl LocalCluster {
     /// If there is no such node.
     pub async fn restart(&mut self, index: usize) -> Result<(), NodeError> {
         self.nodes[index].start().await
+    }
+
+    /// Stops one node cleanly, with SIGTERM, and waits for its end.
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub async fn stop_node(&mut self, index: usize) -> Result<(), NodeError> {
+        self.nodes[index].stop().await
+    }
+
+    /// Replaces the disk of a node that does not run: everything in its data directory is removed, and it is formatted
+    /// anew, with another identity.
+    ///
+    /// # Panics
+    /// If there is no such node, or it runs.
+    pub async fn wipe(&mut self, index: usize) -> Result<(), NodeError> {
+        self.nodes[index].wipe().await
+    }
+
+    /// Fails if a node has ended by itself, with its last words.
+    pub fn check_running(&mut self) -> Result<(), NodeError> {
+        self.nodes.iter_mut().try_for_each(LocalNode::check_running)
     }
 
     /// Waits until any node ends by itself, and says which and how. Never resolves when none runs.

@@ -1,6 +1,7 @@
 //! One node process: formatted, started, watched, stopped.
 
 use super::{LocalClusterPlan, ports};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::env;
 use std::fs::{self, OpenOptions};
@@ -64,6 +65,11 @@ pub struct LocalNode {
     zone: String,
     format_arguments: Vec<String>,
     start_arguments: Vec<String>,
+    /// What it listens at.
+    listen: String,
+    /// What it is told to tell clients, if not that.
+    advertised: Option<String>,
+    /// What it tells clients.
     address: String,
     control: Option<String>,
     child: Option<Child>,
@@ -72,17 +78,20 @@ pub struct LocalNode {
 impl LocalNode {
     pub(super) fn new(number: usize, dir: &Path, plan: &LocalClusterPlan) -> Self {
         let data = dir.join(format!("node-{number}"));
-        let address = fs::read_to_string(data.with_extension("listen"))
+        let listen = fs::read_to_string(data.with_extension("listen"))
             .map_or_else(|_| ports::choose(number), |text| text.trim().to_owned());
+        let advertised = plan.advertised.get(number - 1).cloned();
         Self {
             number,
             binary: plan.binary.clone(),
             data,
             cluster: plan.cluster.clone(),
-            zone: format!("zone-{number}"),
+            zone: format!("zone-{}", (number - 1) % plan.zones + 1),
             format_arguments: plan.format_arguments.clone(),
             start_arguments: plan.start_arguments.clone(),
-            address,
+            address: advertised.clone().unwrap_or_else(|| listen.clone()),
+            listen,
+            advertised,
             control: None,
             child: None,
         }
@@ -94,10 +103,16 @@ impl LocalNode {
         self.number
     }
 
-    /// `host:port` of its first shard.
+    /// `host:port` that clients reach its first shard by.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// `host:port` that its first shard listens at.
+    #[must_use]
+    pub fn listen(&self) -> &str {
+        &self.listen
     }
 
     /// `host:port` of its control plane, once it has served.
@@ -138,7 +153,10 @@ impl LocalNode {
     #[must_use]
     pub fn start_command(&self) -> Vec<String> {
         let mut command = vec!["start".into(), "--data".into(), self.data.to_string_lossy().into_owned()];
-        command.extend(["--listen".into(), self.address.clone()]);
+        command.extend(["--listen".into(), self.listen.clone()]);
+        if let Some(advertised) = &self.advertised {
+            command.extend(["--advertise".into(), advertised.clone()]);
+        }
         command.extend(self.start_arguments.iter().cloned());
         command
     }
@@ -188,7 +206,11 @@ impl LocalNode {
         self.address =
             text("advertise").ok_or_else(|| self.failed(format!("it serves without an address: {ready}")))?;
         self.control = text("control");
-        fs::write(self.data.with_extension("listen"), &self.address).map_err(self.process("note its address"))
+        if self.advertised.is_none() {
+            // The system may have chosen the port.
+            self.listen = self.address.clone();
+        }
+        fs::write(self.data.with_extension("listen"), &self.listen).map_err(self.process("note its address"))
     }
 
     /// A command whose process ends with this one, and whose words go to the node's log.
@@ -223,18 +245,34 @@ impl LocalNode {
         Err(self.failed("it does not run".to_owned()))
     }
 
-    pub(super) fn signal(&self, signal: rustix::process::Signal) -> Result<(), NodeError> {
-        let Some(pid) = self.process_id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) else {
-            return Err(self.failed("it does not run".to_owned()));
+    pub(super) async fn wipe(&mut self) -> Result<(), NodeError> {
+        assert!(self.child.is_none(), "node {} runs", self.number);
+        fs::remove_dir_all(&self.data).map_err(self.process("empty the data directory"))?;
+        self.format().await
+    }
+
+    pub(super) fn check_running(&mut self) -> Result<(), NodeError> {
+        let ended = match self.child.as_mut().map(Child::try_wait) {
+            None | Some(Ok(None)) => return Ok(()),
+            Some(Ok(Some(status))) => format!("it ended by itself, with {status}"),
+            Some(Err(source)) => return Err(self.process("look after it")(source)),
         };
-        rustix::process::kill_process(pid, signal).map_err(|errno| self.process("signal")(errno.into()))
+        self.child = None;
+        Err(self.failed(ended))
+    }
+
+    pub(super) fn signal(&self, signal: Signal, what: &'static str) -> Result<(), NodeError> {
+        let Some(pid) = self.process_id().and_then(|id| Pid::from_raw(id.cast_signed())) else {
+            return Err(self.failed(format!("cannot {what} it: it does not run")));
+        };
+        kill_process(pid, signal).map_err(|errno| self.process(what)(errno.into()))
     }
 
     pub(super) async fn stop(&mut self) -> Result<(), NodeError> {
-        if self.process_id().is_none() {
+        if self.child.is_none() {
             return Ok(());
         }
-        self.signal(rustix::process::Signal::TERM)?;
+        self.signal(Signal::TERM, "stop")?;
         match timeout(STOP_WITHIN, self.wait()).await {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(self.failed(format!("it stopped with {status}"))),

@@ -19,6 +19,8 @@ fn plan(dir: &Path, start: &str) -> LocalClusterPlan {
         binary: stand_in(dir, start),
         dir: dir.join("a cluster"),
         nodes: 2,
+        zones: 2,
+        advertised: vec![],
         cluster: "test".into(),
         format_arguments: vec![],
         start_arguments: vec![],

@@ -83,6 +83,8 @@ async fn own_cluster(args: &BenchAppendArgs, name: &str, nodes: usize) -> Result
         binary,
         dir: dir.clone(),
         nodes,
+        zones: nodes,
+        advertised: Vec::new(),
         cluster: "bench".to_owned(),
         format_arguments: strings(&["--capacity", &CAPACITY.to_string(), "--file-size", &FILE_SIZE.to_string()]),
         start_arguments: strings(&["--spin-us", &args.spin_us.to_string()]),

@@ -79,6 +79,8 @@ fn plan(args: &DemoArgs, input: &Input) -> Result<LocalClusterPlan, Failure> {
         binary,
         dir,
         nodes: NODES,
+        zones: NODES,
+        advertised: Vec::new(),
         cluster,
         format_arguments,
         start_arguments: Vec::new(),
