@@ -1,4 +1,4 @@
-//! Workloads, device baseline and report of `quarry bench`, and the local cluster they run on.
+//! Workloads, device baseline and report of `quarry bench`, the [`drill`], and the local cluster they run on.
 //!
 //! One measurement alternates three parts on files prepared before the first of them: (a) the raw [`device`], (b) a
 //! [`loopback`] round trip, (c) quorum [`append`]s. Figures are [`ratios`] of (c) to what (a) and (b) make possible on
@@ -6,6 +6,7 @@
 
 pub mod append;
 pub mod device;
+pub mod drill;
 pub mod environment;
 pub mod latencies;
 pub mod local_cluster;
