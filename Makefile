@@ -4,6 +4,7 @@
 #   make test        formatting, lints, every test, the planted bugs, the specification at small bounds, the traces
 #   make demo        store a file on three nodes, kill one, take over, read back, compare (INPUT=path for a file of yours)
 #   make bench       appends beside the raw device, at depth 1 and 16
+#   make drill       real nodes treated badly while clients use them: DRILL_SECONDS=300 DRILL_SEED=
 #   make test-long   the tests again, optimised and with many more cases
 #
 #   make sim         the deterministic simulator: SEEDS=1000 FROM=0 STEPS=2000
@@ -16,6 +17,10 @@ CARGO    ?= cargo
 # The demo and the benchmark need a disk that takes direct writes: not tmpfs.
 DEMO_DIR  ?= target/demo
 BENCH_DIR ?= target/bench
+DRILL_DIR ?= target/drill
+DRILL_SECONDS ?= 300
+# A random one unless it is given.
+DRILL_SEED ?=
 INPUT     ?=
 SEEDS     ?= 1000
 FROM      ?= 0
@@ -27,7 +32,7 @@ SIM     = $(CARGO) test --profile sim --locked --package quarry-node --test sim 
 PLANTED = RUSTFLAGS="--cfg planted" $(CARGO) test --profile sim --target-dir target/planted --locked --package quarry-node
 TRACES  = target/tmp/traces
 
-.PHONY: test demo bench test-long sim certify planted tla traces format components
+.PHONY: test demo bench drill test-long sim certify planted tla traces format components
 
 test: components
 	$(CARGO) fmt --all --check
@@ -66,6 +71,10 @@ bench:
 	$(CARGO) build --release --locked --package quarry
 	$(CARGO) run --release --locked --package quarry -- bench append --depth 1 --dir "$(BENCH_DIR)"
 	$(CARGO) run --release --locked --package quarry -- bench append --depth 16 --dir "$(BENCH_DIR)"
+
+drill:
+	$(CARGO) run --release --locked --package quarry -- drill --dir "$(DRILL_DIR)" --seconds $(DRILL_SECONDS) \
+		$(if $(DRILL_SEED),--seed $(DRILL_SEED))
 
 # Tests that can do more read TEST_LONG.
 test-long: components

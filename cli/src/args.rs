@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Bench(BenchCommand),
     /// Show the main job on real files: append, kill a node, take over, read back, compare
     Demo(DemoArgs),
+    /// Treat a cluster of its own badly while clients use it, and say whether anything was lost
+    Drill(DrillArgs),
 }
 
 #[derive(Debug, Args)]
@@ -314,6 +316,28 @@ pub(crate) struct DemoArgs {
     /// Time for each part of the latency rounds
     #[arg(long, value_name = "SECONDS", default_value_t = 0.4, value_parser = positive)]
     pub(crate) part_seconds: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrillArgs {
+    /// Where everything lies; emptied first. Must be on a disk that takes direct writes
+    #[arg(long, default_value = "target/drill")]
+    pub(crate) dir: PathBuf,
+    /// How long faults go on, at least: each kind happens once
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) seconds: u32,
+    /// Which faults hit which nodes when (default: a random one, which is said)
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// How many nodes
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(3..=8))]
+    pub(crate) nodes: u8,
+    /// In how many zones they stand
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=8))]
+    pub(crate) zones: u8,
+    /// Make the record that decides wrong at the end: the drill must fail
+    #[arg(long, hide = true)]
+    pub(crate) plant_wrong_record: bool,
 }
 
 fn positive(text: &str) -> Result<f64, String> {

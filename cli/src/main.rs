@@ -10,6 +10,7 @@ mod cluster;
 mod demo;
 mod dev;
 mod doctor;
+mod drill;
 mod exit;
 mod format;
 mod log;
@@ -43,7 +44,8 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, output: Output) -> Result<Health, Failure> {
     let store = cli.store;
-    log_to_stderr();
+    // A drill makes happen what is warned of.
+    log_to_stderr(if matches!(cli.command, Command::Drill(_)) { "error" } else { "warn" });
     match cli.command {
         Command::Format(args) => format::run(&args, output),
         Command::Start(args) => start::run(args, output),
@@ -52,6 +54,7 @@ fn run(cli: Cli, output: Output) -> Result<Health, Failure> {
         Command::Doctor(args) => doctor::run(&args, output),
         Command::Dev(args) => one_thread()?.block_on(dev::run(args, output)),
         Command::Demo(args) => one_thread()?.block_on(demo::run(args, output)),
+        Command::Drill(args) => one_thread()?.block_on(drill::run(args, output)),
         Command::Bench(args) => one_thread()?.block_on(bench::run(args, store, output)),
         Command::Status(args) => threads()?.block_on(status::run(&args, store, output)),
         Command::Log(command) => threads()?.block_on(log::run(command, store, output)),
@@ -73,10 +76,10 @@ fn one_thread() -> Result<Runtime, Failure> {
     Builder::new_current_thread().enable_all().build().map_err(|why| Failure::new(format!("no runtime: {why}")))
 }
 
-/// What the libraries, and thereby a node, have to say goes to standard error; `QUARRY_LOG` chooses how much (default: warnings).
-fn log_to_stderr() {
+/// What the libraries, and thereby a node, have to say goes to standard error; `QUARRY_LOG` chooses how much.
+fn log_to_stderr(default: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("QUARRY_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     // A standard error that nobody reads must not end a command.
     subscriber.log_internal_errors(false).init();
