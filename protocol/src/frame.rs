@@ -26,6 +26,8 @@ pub enum FrameKind {
     Request = 1,
     /// A put: chunk header, then payload.
     Put = 2,
+    /// A copy of a chunk of a sealed segment, made by a repair: body as of a put. The log's fence does not stand in its way.
+    Copy = 3,
     /// A control reply, [`crate::message::Reply`] as rkyv.
     Reply = 0x8001,
     /// "The put of this request id is stored": no body.
@@ -39,6 +41,7 @@ impl FrameKind {
         match kind {
             1 => Some(Self::Request),
             2 => Some(Self::Put),
+            3 => Some(Self::Copy),
             0x8001 => Some(Self::Reply),
             0x8002 => Some(Self::Stored),
             0x8003 => Some(Self::Chunk),
@@ -51,7 +54,9 @@ impl FrameKind {
     pub const fn body_bounds(self) -> (u32, u32) {
         match self {
             Self::Request | Self::Reply => (1, FRAME_CONTROL_BODY_BYTES_MAX),
-            Self::Put | Self::Chunk => (crate::limits::CHUNK_HEADER_BYTES as u32 + 1, FRAME_CHUNK_BODY_BYTES_MAX),
+            Self::Put | Self::Copy | Self::Chunk => {
+                (crate::limits::CHUNK_HEADER_BYTES as u32 + 1, FRAME_CHUNK_BODY_BYTES_MAX)
+            }
             Self::Stored => (0, 0),
         }
     }

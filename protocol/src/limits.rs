@@ -30,6 +30,10 @@ pub const RANGES_PER_ANSWER_MAX: usize = WINDOW_CHUNKS_MAX as usize + 2;
 pub const PROVENANCE_CHUNKS_MAX: usize = 64 << 10;
 /// Size of one run of a provenance answer, in bytes.
 pub const PROVENANCE_RUN_BYTES: usize = 41;
+/// Most logs and segments, counted together, that one page of holdings lists.
+pub const HOLDINGS_PER_ANSWER_MAX: usize = 2048;
+/// Size of one entry of a page of holdings at most, in bytes.
+pub const HOLDING_BYTES: usize = 72;
 /// Most chunks one read request may ask for.
 pub const READ_CHUNKS_MAX: u32 = 1024;
 /// Most payload bytes one read request is answered with, unless its first chunk alone is larger.
@@ -204,6 +208,7 @@ const _: () = {
     assert!(BUCKET_PUTS_MAX > WINDOW_CHUNKS_MAX as usize && BUCKET_CREATES_IN_FLIGHT_MAX <= BUCKET_PUTS_MAX);
     // A window's answer fits in a control frame: 24 bytes per run and a fixed part.
     assert!(RANGES_PER_ANSWER_MAX * PROVENANCE_RUN_BYTES + 4096 <= FRAME_CONTROL_BODY_BYTES_MAX as usize);
+    assert!(HOLDINGS_PER_ANSWER_MAX * HOLDING_BYTES + 4096 <= FRAME_CONTROL_BODY_BYTES_MAX as usize);
     assert!(RANGES_PER_ANSWER_MAX * 24 + 4096 <= FRAME_CONTROL_BODY_BYTES_MAX as usize);
     // A page of members fits in a control frame, and every member comes up on some page.
     assert!(MEMBERS_PER_REPLY_MAX * MEMBER_BYTES_MAX + 4096 <= FRAME_CONTROL_BODY_BYTES_MAX as usize);

@@ -2,10 +2,14 @@
 //! `Request` or `Reply` frame whose body is one of the enums here, as checked rkyv.
 #![allow(missing_docs, reason = "rkyv derives archived twins of the documented types below, undocumented")]
 
+pub use crate::holdings::{HoldingsCursor, LogHolding, SegmentHolding};
+pub use crate::refusal::Refusal;
+
 use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, RecordNumber, SegmentId};
 use crate::limits::{
-    ADDRESS_BYTES_MAX, MEMBERS_PER_REPLY_MAX, PROVENANCE_RUN_BYTES, RANGES_PER_ANSWER_MAX, READ_BYTES_MAX,
-    READ_CHUNKS_MAX, SEGMENTS_PER_REQUEST_MAX, SHARDS_MAX, WINDOW_CHUNKS_MAX, ZONE_BYTES_MAX,
+    ADDRESS_BYTES_MAX, HOLDINGS_PER_ANSWER_MAX, MEMBERS_PER_REPLY_MAX, PROVENANCE_RUN_BYTES, RANGES_PER_ANSWER_MAX,
+    READ_BYTES_MAX, READ_CHUNKS_MAX, RETIRED_IDENTITIES_MAX, SEGMENTS_PER_REQUEST_MAX, SHARDS_MAX, WINDOW_CHUNKS_MAX,
+    ZONE_BYTES_MAX,
 };
 use crate::member::Member;
 use alloc::string::String;
@@ -96,6 +100,41 @@ pub enum Request {
     Members {
         /// The last node of the page before; none for the first page.
         after: Option<DiskId>,
+    },
+    /// From now on whoever read a record before number `word` frees nothing of `log` here (P13). A repair says this before it
+    /// looks at what a new holder has. Answered with [`Reply::Pinned`] once the word is durable.
+    Pin {
+        /// The log.
+        log: LogId,
+        /// The number of the record that is going to name this replica: one above the one read.
+        word: RecordNumber,
+    },
+    /// What is held of seqs `from..to` of a segment, as it is now: no fence is needed, so for an unsealed segment `Never` means
+    /// "not now". Answered with [`Reply::Inventory`].
+    Inventory {
+        /// The log.
+        log: LogId,
+        /// The segment.
+        segment: SegmentId,
+        /// First seq.
+        from: ChunkSeq,
+        /// One past the last seq.
+        to: ChunkSeq,
+    },
+    /// Drop what is held of a segment: record number `word` of this very log does not need it here (P13). Answered with
+    /// [`Reply::Freed`].
+    Free {
+        /// The log.
+        log: LogId,
+        /// The segment.
+        segment: SegmentId,
+        /// The number of the record that was read.
+        word: RecordNumber,
+    },
+    /// What this shard holds, whoever it belongs to. Answered with [`Reply::Holdings`].
+    Holdings {
+        /// Where to begin: what the page before said.
+        from: HoldingsCursor,
     },
 }
 
@@ -242,87 +281,28 @@ pub enum Reply {
         /// Whether there are further ones.
         more: bool,
     },
-}
-
-/// Why a shard refused.
-#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize, thiserror::Error)]
-pub enum Refusal {
-    /// A higher epoch holds the log.
-    #[error("fenced: epoch {by} holds the log")]
-    Fenced {
-        /// The fence.
-        by: Epoch,
+    /// The word is durable here.
+    Pinned {
+        /// The word.
+        word: RecordNumber,
     },
-    /// The request names another disk (P4).
-    #[error("disk {named} is not here, this is {here}: the disk was replaced or re-formatted")]
-    WrongDisk {
-        /// The disk named in the request.
-        named: DiskId,
-        /// The identity in force here.
-        here: DiskId,
+    /// To an inventory.
+    Inventory {
+        /// Runs without gaps, from the first seq asked for.
+        runs: Vec<Run>,
+        /// The first seq they say nothing of: ask again from here if it is below what was asked for.
+        next: ChunkSeq,
     },
-    /// The request names an identity this shard has retired: it takes no puts under it.
-    #[error("disk identity {named} is retired, it serves reads only: open the log again to use {here}")]
-    Retired {
-        /// The identity named in the request.
-        named: DiskId,
-        /// The identity in force here.
-        here: DiskId,
-    },
-    /// Live data is above 85 % of the capacity (D7).
-    #[error(
-        "disk full: {live_bytes} of {capacity_bytes} usable bytes are live, puts resume at 80 %: trim logs or add capacity"
-    )]
-    Full {
-        /// Bytes that are live.
-        live_bytes: u64,
-        /// Bytes that could be.
-        capacity_bytes: u64,
-    },
-    /// The log was deleted.
-    #[error("log {log} was deleted at epoch {at}")]
-    LogDeleted {
-        /// The log.
-        log: LogId,
-        /// The epoch that deleted it.
-        at: Epoch,
-    },
-    /// The shard remembers as many logs as it can.
-    #[error("this shard remembers {max} logs, the most it can: add shards or nodes")]
-    TooManyLogs {
-        /// The bound.
-        max: u32,
-    },
-    /// The shard's disk failed; it acknowledges nothing until it is restarted (D6). What was on its way by then may
-    /// be stored or not: no answer of this replica shortens a log.
-    #[error("disk failed: {why}: replace the disk, or restart the node if it was a passing fault")]
-    DiskFailed {
-        /// What happened.
-        why: String,
-    },
-    /// Another chunk is stored, or on its way, under this name: the client is broken (P1).
-    #[error(
-        "another chunk is already stored as {segment}/{seq}: two writers used one epoch, or a writer changed a chunk"
-    )]
-    Different {
-        /// The segment.
-        segment: SegmentId,
-        /// The seq.
-        seq: ChunkSeq,
-    },
-    /// The request makes no sense.
-    #[error("bad request: {why}")]
-    BadRequest {
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The node belongs to another cluster.
-    #[error("this node belongs to cluster {here:?}, not {asked:?}: check the store URL")]
-    WrongCluster {
-        /// The cluster asked for.
-        asked: String,
-        /// The node's cluster.
-        here: String,
+    /// The segment is not held here any more, and the word is durable. What may be unreadable stays *unknown* (D6).
+    Freed,
+    /// To holdings.
+    Holdings {
+        /// Every name this shard goes by, the one in force first: what it holds, it holds under all of them.
+        identities: Vec<DiskId>,
+        /// Its logs, in order.
+        logs: Vec<LogHolding>,
+        /// Where the next page begins, if there is one.
+        next: Option<HoldingsCursor>,
     },
 }
 
@@ -376,7 +356,13 @@ impl Request {
                 bound("bytes to read", u64::from(*bytes_max), u64::from(READ_BYTES_MAX))?;
             }
             Self::Provenance { from, to, .. } => bound("first seq of the provenance", from.0, to.0)?,
-            Self::Trim { .. } | Self::Delete { .. } | Self::Members { .. } => {}
+            Self::Inventory { from, to, .. } => bound("first seq of the inventory", from.0, to.0)?,
+            Self::Trim { .. }
+            | Self::Delete { .. }
+            | Self::Members { .. }
+            | Self::Pin { .. }
+            | Self::Free { .. }
+            | Self::Holdings { .. } => {}
         }
         Ok(request)
     }
@@ -405,7 +391,14 @@ impl Reply {
                     bound("number of runs", view.runs.len() as u64, RANGES_PER_ANSWER_MAX as u64)?;
                 }
             }
-            Self::Frozen { runs } => bound("number of runs", runs.len() as u64, RANGES_PER_ANSWER_MAX as u64)?,
+            Self::Frozen { runs } | Self::Inventory { runs, .. } => {
+                bound("number of runs", runs.len() as u64, RANGES_PER_ANSWER_MAX as u64)?;
+            }
+            Self::Holdings { identities, logs, .. } => {
+                let entries = logs.iter().map(|log| log.segments.len() as u64 + 1).sum();
+                bound("number of holdings", entries, HOLDINGS_PER_ANSWER_MAX as u64)?;
+                bound("number of identities", identities.len() as u64, RETIRED_IDENTITIES_MAX as u64 + 1)?;
+            }
             Self::Provenance { runs, .. } => bound("number of runs", runs.len() as u64, RANGES_PER_ANSWER_MAX as u64)?,
             Self::Members { members, .. } => {
                 bound("number of members", members.len() as u64, MEMBERS_PER_REPLY_MAX as u64)?;
@@ -413,7 +406,12 @@ impl Reply {
                     bound(what, got, max)?;
                 }
             }
-            Self::ReadEnd { .. } | Self::Trimmed { .. } | Self::Deleted | Self::Refused(_) => {}
+            Self::ReadEnd { .. }
+            | Self::Trimmed { .. }
+            | Self::Deleted
+            | Self::Refused(_)
+            | Self::Pinned { .. }
+            | Self::Freed => {}
         }
         Ok(reply)
     }

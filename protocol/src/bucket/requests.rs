@@ -110,6 +110,12 @@ impl Bucket {
             Request::Provenance { .. } => Err(Refusal::BadRequest {
                 why: "a bucket keeps no times: look at its objects with the tools of its store".into(),
             }),
+            // A late marker may lie in any slot of a sealed segment for ever, so copies could not fill it.
+            Request::Pin { .. } | Request::Inventory { .. } | Request::Free { .. } | Request::Holdings { .. } => {
+                Err(Refusal::BadRequest {
+                    why: "segments in buckets are not repaired: the store keeps their objects".into(),
+                })
+            }
         };
         match begun {
             Ok((work, next)) => self.go_on(number, Active { from, work }, next),

@@ -102,14 +102,27 @@ impl Replica {
 
 impl Log {
     fn runs(&self, segment: SegmentId, from: ChunkSeq, to: ChunkSeq, absent: Absent) -> Vec<Run> {
+        self.runs_at_most(usize::MAX, segment, (from, to), absent)
+    }
+
+    /// The first `runs_max` runs of `from..to`.
+    pub(super) fn runs_at_most(
+        &self,
+        runs_max: usize,
+        segment: SegmentId,
+        (from, to): (ChunkSeq, ChunkSeq),
+        absent: Absent,
+    ) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
         let mut at = from;
         while at < to {
             let (answer, end) = self.answer_at(segment, at, absent);
             let end = end.min(to);
             assert!(end > at, "an answer about {at} must cover it, ends at {end}");
+            let full = runs.len() == runs_max;
             match runs.last_mut() {
                 Some(last) if last.answer == answer => last.to = end,
+                _ if full => break,
                 _ => runs.push(Run { from: at, to: end, answer }),
             }
             at = end;

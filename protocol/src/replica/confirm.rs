@@ -43,6 +43,7 @@ impl Replica {
         assert!(seq >= known.durable.floor, "{seq} was taken although it lies below floor {}", known.durable.floor);
         segment.held.insert(seq, seq.next());
         segment.lost.remove(seq, seq.next());
+        segment.stored_at = self.now;
     }
 
     fn confirm_record(&mut self, record: &LogRecord) {
@@ -80,15 +81,15 @@ impl Replica {
     fn answer(&mut self, waiting: Waiting, order: u64) {
         let stored = self.stored;
         let (to, reply) = match waiting {
-            Waiting::Put { to, key } => {
-                self.note_stored(key);
+            Waiting::Put { to, key, copy } => {
+                self.note_stored(key, copy);
                 return self
                     .effects
                     .push_back(ReplicaEffect::PutStored { to, proof: Durable::by_order(order, stored) });
             }
-            Waiting::PutBelowFloor { to, key } => {
+            Waiting::PutBelowFloor { to, key, copy } => {
                 let proof = Durable::by_floor(key.seq, self.logs[&key.log].durable.floor);
-                self.note_stored(key);
+                self.note_stored(key, copy);
                 return self.effects.push_back(ReplicaEffect::PutStored { to, proof });
             }
             Waiting::Fence { to, log, epoch, segments, absent } => {
@@ -98,6 +99,8 @@ impl Replica {
             }
             Waiting::Trim { to, log } => (to, Ok(Reply::Trimmed { floor: self.durable_floor(log) })),
             Waiting::Delete { to } => (to, Ok(Reply::Deleted)),
+            Waiting::Pin { to, word } => (to, Ok(Reply::Pinned { word })),
+            Waiting::Free { to, log, segment, word } => (to, self.freed(log, segment, word)),
         };
         let reply = reply.unwrap_or_else(Reply::Refused);
         self.effects.push_back(ReplicaEffect::Reply { to, reply });
@@ -147,7 +150,9 @@ impl Replica {
             | Waiting::PutBelowFloor { to, .. }
             | Waiting::Fence { to, .. }
             | Waiting::Trim { to, .. }
-            | Waiting::Delete { to }) = waiting;
+            | Waiting::Delete { to }
+            | Waiting::Pin { to, .. }
+            | Waiting::Free { to, .. }) = waiting;
             self.refuse(to, Refusal::DiskFailed { why: why.to_string() });
         }
     }

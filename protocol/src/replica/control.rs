@@ -75,7 +75,7 @@ impl Replica {
     }
 
     /// The log, as far as it is known; a new one if there is room for it.
-    fn known_log(&self, log: LogId) -> Result<Log, Refusal> {
+    pub(super) fn known_log(&self, log: LogId) -> Result<Log, Refusal> {
         // The small state is all that is needed to judge.
         match self.logs.get(&log) {
             Some(known) => Ok(known.without_segments()),
@@ -84,7 +84,7 @@ impl Replica {
     }
 
     /// Stores `record` if it says more than what was told before; returns the order it will be durable with.
-    fn raise(&mut self, record: LogRecord) -> Option<u64> {
+    pub(super) fn raise(&mut self, record: LogRecord) -> Option<u64> {
         let log = record.log;
         let told = self.logs.get(&log).map_or(LogRecord { log, ..LogRecord::default() }, |known| known.told);
         let mut merged = told;

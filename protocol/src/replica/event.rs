@@ -60,6 +60,8 @@ pub enum ReplicaEvent {
         header: ChunkHeader,
         /// Its payload.
         slot: Slot,
+        /// Whether a repair made it, of a segment that is sealed: the fence does not stand in its way.
+        copy: bool,
     },
     /// Any request but a hello, which the driver answers.
     Request {
@@ -166,5 +168,15 @@ pub enum ReplicaEffect {
         log: LogId,
         /// The floor; none for the whole log.
         below: Option<ChunkSeq>,
+    },
+    /// These seqs of a segment are not needed here (P13), whether they can be read or not. Nothing else of it is on its way to
+    /// the disk among them.
+    FreeSegment {
+        /// The log.
+        log: LogId,
+        /// The segment.
+        segment: SegmentId,
+        /// What was held, or lost.
+        seqs: SeqRanges,
     },
 }

@@ -6,6 +6,7 @@ use crate::ids::{ChunkSeq, LogId, SegmentId};
 use crate::message::Answer;
 use crate::ranges::SeqRanges;
 use crate::snapshot::LogRecord;
+use crate::time::Micros;
 use alloc::collections::BTreeMap;
 
 /// One log. Never removed: a fence is never forgotten (P3, pitfalls 11, 17).
@@ -15,7 +16,7 @@ pub(super) struct Log {
     pub(super) told: LogRecord,
     /// What is durable. Decides what is answered.
     pub(super) durable: LogRecord,
-    /// The order with which `told.floor` became, or becomes, durable; 0 if that was before this start.
+    /// The order with which `told.floor` and `told.word` became, or become, durable; 0 if that was before this start.
     pub(super) floor_order: u64,
     /// Its segments, as far as anything of them is held, lost or on its way.
     pub(super) segments: BTreeMap<SegmentId, Segment>,
@@ -32,6 +33,8 @@ pub(super) struct Segment {
     pub(super) lost: SeqRanges,
     /// What is on its way to the disk.
     pub(super) pending: BTreeMap<ChunkSeq, Pending>,
+    /// When something of it became durable here last; 0 if that was before this start.
+    pub(super) stored_at: Micros,
 }
 
 /// A chunk on its way to the disk.
@@ -39,6 +42,8 @@ pub(super) struct Segment {
 pub(super) struct Pending {
     /// The order of its store effect.
     pub(super) order: u64,
+    /// Whether a repair sent it: no fence stops it.
+    pub(super) copy: bool,
     length: u32,
     payload_crc: u32,
     digest: Digest,
@@ -49,13 +54,13 @@ pub(super) struct Pending {
 pub(super) struct Absent(pub(super) Answer);
 
 impl Pending {
-    pub(super) fn new(order: u64, header: &ChunkHeader) -> Self {
-        Self { order, length: header.length, payload_crc: header.payload_crc, digest: header.digest }
+    pub(super) fn new(order: u64, header: &ChunkHeader, copy: bool) -> Self {
+        Self { order, copy, length: header.length, payload_crc: header.payload_crc, digest: header.digest }
     }
 
     /// Whether `header` names the same bytes. The watermark may differ: it is not part of the chunk's content.
     pub(super) fn is_same(&self, header: &ChunkHeader) -> bool {
-        *self == Self::new(self.order, header)
+        *self == Self::new(self.order, header, self.copy)
     }
 }
 
@@ -107,7 +112,7 @@ impl Log {
 }
 
 impl Segment {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty() && self.lost.is_empty() && self.pending.is_empty()
     }
 

@@ -21,6 +21,7 @@ mod invariants;
 mod log;
 mod notes;
 mod put;
+mod sealed;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ pub use event::{Identity, ReplicaEffect, ReplicaEvent, RestoredLog, RestoredSegm
 pub use state::{LogState, SegmentState};
 
 use crate::action::Actions;
-use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
+use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, RecordNumber, SegmentId};
 use crate::message::{Answer, Refusal, Reply, Request};
 use crate::planted;
 use crate::snapshot::{LogRecord, LossRecord};
@@ -44,6 +45,7 @@ use log::{Absent, Log};
 #[derive(Debug)]
 pub struct Replica {
     identity: Identity,
+    now: Micros,
     logs: BTreeMap<LogId, Log>,
     /// The order of the last store effect.
     ordered: u64,
@@ -78,11 +80,13 @@ struct Key {
 /// An answer that waits for an order to become durable.
 #[derive(Clone, Debug)]
 enum Waiting {
-    Put { to: Ticket, key: Key },
-    PutBelowFloor { to: Ticket, key: Key },
+    Put { to: Ticket, key: Key, copy: bool },
+    PutBelowFloor { to: Ticket, key: Key, copy: bool },
     Fence { to: Ticket, log: LogId, epoch: Epoch, segments: Vec<SegmentId>, absent: Absent },
     Trim { to: Ticket, log: LogId },
     Delete { to: Ticket },
+    Pin { to: Ticket, word: RecordNumber },
+    Free { to: Ticket, log: LogId, segment: SegmentId, word: RecordNumber },
 }
 
 impl Replica {
@@ -90,6 +94,7 @@ impl Replica {
     pub fn new(identity: Identity, logs: impl IntoIterator<Item = RestoredLog>) -> Self {
         let mut replica = Self {
             identity,
+            now: Micros(0),
             logs: BTreeMap::new(),
             ordered: 0,
             stored: 0,
@@ -108,10 +113,11 @@ impl Replica {
         replica
     }
 
-    /// Takes one event in. Time plays no part in what a replica may answer.
-    pub fn handle(&mut self, _now: Micros, event: ReplicaEvent) {
+    /// Takes one event in. Time plays no part in what a replica may answer; it only tells for how long it stored nothing.
+    pub fn handle(&mut self, now: Micros, event: ReplicaEvent) {
+        self.now = self.now.max(now);
         match event {
-            ReplicaEvent::Put { from, disk, header, slot } => self.put(from, disk, &header, slot),
+            ReplicaEvent::Put { from, disk, header, slot, copy } => self.put(from, disk, &header, (slot, copy)),
             ReplicaEvent::Request { from, disk, request } => self.request(from, disk, request),
             ReplicaEvent::Stored { through } => self.confirm(through),
             ReplicaEvent::Lost { log, segment, from, to } => self.lose(log, segment, from, to),
@@ -201,6 +207,15 @@ impl Replica {
                 self.check_takes_changes(disk)?;
                 return self.delete(from, log, epoch);
             }
+            Request::Pin { log, word } => {
+                self.check_takes_changes(disk)?;
+                self.check_not_retired(disk)?;
+                return self.pin(from, log, word);
+            }
+            Request::Free { log, segment, word } => {
+                self.check_takes_changes(disk)?;
+                return self.free(from, log, segment, word);
+            }
             Request::Read { log, segment, from: first, chunks_max, bytes_max } => {
                 let effect = self.read(from, (log, segment), first, (chunks_max, bytes_max), absent)?;
                 self.effects.push_back(effect);
@@ -212,6 +227,8 @@ impl Replica {
                 reply
             }
             Request::Inspect { log, segments } => self.inspect(log, &segments, absent)?,
+            Request::Inventory { log, segment, from, to } => self.inventory(log, segment, (from, to), absent)?,
+            Request::Holdings { from } => self.holdings(from),
             Request::Hello { .. } | Request::Members { .. } => {
                 return Err(Refusal::BadRequest { why: "a disk is not asked for its node or cluster".into() });
             }

@@ -29,7 +29,11 @@ impl Replica {
         self.actions.poll()
     }
 
-    pub(super) fn note_stored(&mut self, key: Key) {
+    /// Traces are of writers, recoveries and trims: what a repair copies is left out.
+    pub(super) fn note_stored(&mut self, key: Key, copy: bool) {
+        if copy {
+            return;
+        }
         let (replica, Key { log, segment, seq }) = (self.identity.current, key);
         self.actions.note(log, || Step::Store { replica, segment, seq });
     }

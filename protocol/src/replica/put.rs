@@ -24,8 +24,9 @@ enum Taken {
 }
 
 impl Replica {
-    pub(super) fn put(&mut self, from: Ticket, disk: DiskId, header: &ChunkHeader, slot: Slot) {
-        let taken = match self.judge_put(disk, header) {
+    /// A put, or a copy that a repair makes of a segment that is sealed (P16).
+    pub(super) fn put(&mut self, from: Ticket, disk: DiskId, header: &ChunkHeader, (slot, copy): (Slot, bool)) {
+        let taken = match self.judge_put(disk, header, copy) {
             Ok(taken) => taken,
             Err(refusal) => {
                 self.effects.push_back(ReplicaEffect::Release { slot });
@@ -38,21 +39,21 @@ impl Replica {
         }
         let key = Key { log: header.log, segment: header.segment, seq: header.seq };
         match taken {
-            Taken::New => self.store_chunk(from, header, slot),
+            Taken::New => self.store_chunk(from, header, (slot, copy)),
             // Pitfall 10: the second copy of a put is answered no sooner than the first.
             Taken::OnItsWay { order } => {
                 let order = if planted!(DuplicateStoredEarly) { self.stored } else { order };
-                self.wait(order, Waiting::Put { to: from, key });
+                self.wait(order, Waiting::Put { to: from, key, copy });
             }
-            Taken::BeingTrimmed { order } => self.wait(order, Waiting::PutBelowFloor { to: from, key }),
+            Taken::BeingTrimmed { order } => self.wait(order, Waiting::PutBelowFloor { to: from, key, copy }),
             Taken::Held(proof) | Taken::Trimmed(proof) => {
-                self.note_stored(key);
+                self.note_stored(key, copy);
                 self.effects.push_back(ReplicaEffect::PutStored { to: from, proof });
             }
         }
     }
 
-    fn judge_put(&self, disk: DiskId, header: &ChunkHeader) -> Result<Taken, Refusal> {
+    fn judge_put(&self, disk: DiskId, header: &ChunkHeader, copy: bool) -> Result<Taken, Refusal> {
         self.check_takes_changes(disk)?;
         self.check_not_retired(disk)?;
         check_header(header)?;
@@ -62,10 +63,13 @@ impl Replica {
             return Ok(Taken::New);
         };
         // P3, pitfall 9: the fence comes first, for retransmissions too.
-        if header.segment.epoch < log.told.fence && !planted!(NoFence) {
+        // Copies are of segments that are sealed: their writers are fenced off, that is how they were sealed.
+        if header.segment.epoch < log.told.fence && !copy && !planted!(NoFence) {
             return Err(Refusal::Fenced { by: log.told.fence });
         }
-        log.check_not_deleted()?;
+        if !(copy && planted!(CopyIntoDeletedLog)) {
+            log.check_not_deleted()?;
+        }
         let taken = log.judge_put(header, self.stored)?;
         if matches!(taken, Taken::New) {
             self.check_not_full()?;
@@ -81,9 +85,11 @@ impl Replica {
         }
     }
 
-    fn store_chunk(&mut self, from: Ticket, header: &ChunkHeader, slot: Slot) {
+    fn store_chunk(&mut self, from: Ticket, header: &ChunkHeader, (slot, copy): (Slot, bool)) {
         let (log, segment, seq) = (header.log, header.segment, header.seq);
-        self.note_accepted(header);
+        if !copy {
+            self.note_accepted(header);
+        }
         let order = self.store(ToStore::Chunk { header: *header, slot }, InFlight::Chunk { log, segment, seq });
         let key = Key { log, segment, seq };
         let log = self.logs.entry(log).or_insert_with(|| Log::new(log));
@@ -91,9 +97,9 @@ impl Replica {
         log.told.fence = log.told.fence.max(segment.epoch);
         let segment = log.segments.entry(segment).or_default();
         segment.watermark = segment.watermark.max(header.watermark);
-        let replaced = segment.pending.insert(seq, Pending::new(order, header));
+        let replaced = segment.pending.insert(seq, Pending::new(order, header, copy));
         assert!(replaced.is_none(), "{seq} was on its way already: {replaced:?}");
-        self.wait(order, Waiting::Put { to: from, key });
+        self.wait(order, Waiting::Put { to: from, key, copy });
     }
 
     pub(super) fn check_takes_changes(&self, disk: DiskId) -> Result<(), Refusal> {
@@ -113,7 +119,7 @@ impl Replica {
         }
     }
 
-    fn check_not_retired(&self, named: DiskId) -> Result<(), Refusal> {
+    pub(super) fn check_not_retired(&self, named: DiskId) -> Result<(), Refusal> {
         if named == self.identity.current || planted!(AnyDiskAnswers) {
             Ok(())
         } else {

@@ -47,8 +47,13 @@ fn an_answer_is_bounded() {
     for epoch in 1..=3 {
         for seq in 0..u64::from(WINDOW_CHUNKS_MAX) / 2 {
             driven.slots += 1;
-            let event =
-                ReplicaEvent::Put { from: 1, disk: DISK, header: header(epoch, 2 * seq), slot: Slot(driven.slots) };
+            let event = ReplicaEvent::Put {
+                from: 1,
+                disk: DISK,
+                header: header(epoch, 2 * seq),
+                slot: Slot(driven.slots),
+                copy: false,
+            };
             driven.replica.handle(Micros(0), event);
         }
     }

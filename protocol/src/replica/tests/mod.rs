@@ -6,6 +6,7 @@ mod fences;
 mod losses;
 mod puts;
 mod random;
+mod sealed;
 mod trims;
 
 use super::{Identity, Replica, ReplicaEffect, ReplicaEvent, RestoredLog, Slot, Ticket};
@@ -70,7 +71,31 @@ impl Driven {
     fn put_header(&mut self, disk: DiskId, header: ChunkHeader) -> Vec<ReplicaEffect> {
         self.slots += 1;
         self.tickets += 1;
-        self.handle(ReplicaEvent::Put { from: self.tickets, disk, header, slot: Slot(self.slots) })
+        self.handle(ReplicaEvent::Put { from: self.tickets, disk, header, slot: Slot(self.slots), copy: false })
+    }
+
+    /// Has a repair copy a chunk here; the effects.
+    fn copy_as(&mut self, disk: DiskId, header: ChunkHeader) -> Vec<ReplicaEffect> {
+        self.slots += 1;
+        self.tickets += 1;
+        self.handle(ReplicaEvent::Put { from: self.tickets, disk, header, slot: Slot(self.slots), copy: true })
+    }
+
+    fn copy(&mut self, epoch: u64, seq: u64) -> Vec<ReplicaEffect> {
+        self.copy_as(DISK, header(epoch, seq))
+    }
+
+    fn pin(&mut self, word: u64) -> Vec<ReplicaEffect> {
+        self.ask(Request::Pin { log: LOG, word: RecordNumber(word) })
+    }
+
+    fn free(&mut self, word: u64, of: u64) -> Vec<ReplicaEffect> {
+        self.ask(Request::Free { log: LOG, segment: segment(of), word: RecordNumber(word) })
+    }
+
+    fn inventory(&mut self, of: u64, from: u64, to: u64) -> Reply {
+        let (segment, from, to) = (segment(of), ChunkSeq(from), ChunkSeq(to));
+        only_reply(&self.ask(Request::Inventory { log: LOG, segment, from, to }))
     }
 
     fn put(&mut self, epoch: u64, seq: u64) -> Vec<ReplicaEffect> {

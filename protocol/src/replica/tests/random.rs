@@ -15,6 +15,17 @@ enum Step {
         epoch: u64,
         seq: u64,
     },
+    Copy {
+        epoch: u64,
+        seq: u64,
+    },
+    Pin {
+        word: u64,
+    },
+    Free {
+        word: u64,
+        of: u64,
+    },
     Fence {
         epoch: u64,
     },
@@ -55,6 +66,9 @@ fn step() -> impl Strategy<Value = Step> {
     let (epoch, seq) = (|| 1..6u64, || 0..8u64);
     prop_oneof![
         12 => (epoch(), seq()).prop_map(|(epoch, seq)| Step::Put { epoch, seq }),
+        4 => (epoch(), seq()).prop_map(|(epoch, seq)| Step::Copy { epoch, seq }),
+        2 => epoch().prop_map(|word| Step::Pin { word }),
+        2 => (epoch(), epoch()).prop_map(|(word, of)| Step::Free { word, of }),
         4 => epoch().prop_map(|epoch| Step::Fence { epoch }),
         6 => (epoch(), epoch()).prop_map(|(epoch, of)| Step::Freeze { epoch, of }),
         2 => (epoch(), seq()).prop_map(|(word, floor)| Step::Trim { word, floor }),
@@ -85,6 +99,12 @@ struct World {
     deleted: bool,
     floor: u64,
     never: BTreeSet<(u64, u64)>,
+    /// Frees that wait: the word each went by.
+    freeing: BTreeMap<Ticket, u64>,
+    /// Slots of copies.
+    copies: BTreeSet<u32>,
+    /// The highest word that was confirmed.
+    pinned: u64,
     lossy: bool,
 }
 
@@ -103,6 +123,9 @@ impl World {
             deleted: false,
             floor: 0,
             never: BTreeSet::new(),
+            freeing: BTreeMap::new(),
+            copies: BTreeSet::new(),
+            pinned: 0,
             lossy: false,
         }
     }
@@ -122,6 +145,21 @@ impl World {
                 self.slots.insert(self.driven.slots);
                 self.hear(effects);
                 assert!(!self.slots.contains(&self.driven.slots), "the slot is neither stored nor released");
+            }
+            Step::Copy { epoch, seq } => {
+                // The driver numbers its slots one by one.
+                self.copies.insert(self.driven.slots + 1);
+                let effects = self.driven.copy(epoch, seq);
+                self.put.insert(self.driven.tickets, (epoch, seq));
+                self.unanswered.insert(self.driven.tickets);
+                self.slots.insert(self.driven.slots);
+                self.hear(effects);
+                assert!(!self.slots.contains(&self.driven.slots), "the slot is neither stored nor released");
+            }
+            Step::Pin { word } => self.ask(Request::Pin { log: LOG, word: RecordNumber(word) }),
+            Step::Free { word, of } => {
+                self.freeing.insert(self.driven.tickets + 1, word);
+                self.ask(Request::Free { log: LOG, segment: segment(of), word: RecordNumber(word) });
             }
             Step::Fence { epoch } => {
                 let segments = (1..6).map(segment).collect();
@@ -195,6 +233,11 @@ impl World {
                 ReplicaEffect::PutStored { to, .. } => self.hear_stored(to),
                 ReplicaEffect::Reply { to, reply } => {
                     assert!(self.unanswered.remove(&to), "{to} answered twice");
+                    if reply == Reply::Freed {
+                        let word = self.freeing[&to];
+                        assert!(word >= self.pinned, "P13: freed by word {word}, {} was confirmed", self.pinned);
+                        assert!(word <= self.durable_word(), "P13: freed before word {word} is durable");
+                    }
                     self.hear_reply(&reply);
                 }
                 ReplicaEffect::Read { to, segment, from, to_seq, .. } => {
@@ -205,6 +248,15 @@ impl World {
                     Some(floor) => assert!(floor.0 <= self.durable_floor(), "{floor} freed before it is durable"),
                     None => assert!(self.durable_deletion(), "freed before the deletion is durable"),
                 },
+                ReplicaEffect::FreeSegment { segment, seqs, .. } => {
+                    let on_its_way = self.stored[self.durable..].iter();
+                    let kept =
+                        |what: &ToStore| matches!(what, ToStore::Chunk { header, .. } if header.segment == segment);
+                    for what in on_its_way.filter(|what| kept(what)) {
+                        let ToStore::Chunk { header, .. } = what else { unreachable!("only chunks are kept") };
+                        assert!(!seqs.contains(header.seq), "{} is freed while a copy is on its way", header.seq);
+                    }
+                }
             }
         }
     }
@@ -215,7 +267,12 @@ impl World {
         if let ToStore::Chunk { header, slot } = what {
             let name = (header.segment.epoch.0, header.seq.0);
             assert!(self.slots.remove(&slot.0), "{slot:?} stored twice");
-            assert!(name.0 >= self.fenced, "P3: {name:?} is stored below the answered fence {}", self.fenced);
+            let copy = self.copies.contains(&slot.0);
+            if copy {
+                // Sealed: what was never there is there now.
+                self.never.remove(&name);
+            }
+            assert!(copy || name.0 >= self.fenced, "P3: {name:?} is stored below the answered fence {}", self.fenced);
             assert!(!self.deleted, "pitfall 11: {name:?} is stored in a deleted log");
             assert!(!self.never.contains(&name), "pitfall 1: {name:?} was answered as never");
             assert!(name.1 >= self.floor, "{name:?} is stored below the answered floor {}", self.floor);
@@ -251,6 +308,10 @@ impl World {
                 assert!(floor.0 <= self.durable_floor(), "P12: floor {floor} confirmed before it is durable");
                 self.floor = self.floor.max(floor.0);
             }
+            Reply::Pinned { word } => {
+                assert!(word.0 <= self.durable_word(), "P13: word {word} confirmed before it is durable");
+                self.pinned = self.pinned.max(word.0);
+            }
             Reply::Deleted => {
                 assert!(self.durable_deletion(), "P12: deletion confirmed before it is durable");
                 self.deleted = true;
@@ -265,9 +326,13 @@ impl World {
                 Answer::Have => self.check_held(of, seq),
                 // P3: the inventory is complete: whatever survives a crash from now on was in it.
                 Answer::Never if of < fence => {
-                    let here = self.stored.iter().any(|what| is_chunk(what, of, seq));
+                    // A copy may come at any time: nobody asks about a sealed segment to find its end.
+                    let put = |what: &ToStore| is_chunk(what, of, seq) && !self.is_copy(what);
+                    let here = self.stored.iter().any(put);
                     assert!(!here, "{seq} of segment {of} is answered as never, and was stored");
-                    self.never.insert((of, seq));
+                    if !self.stored.iter().any(|what| is_chunk(what, of, seq)) {
+                        self.never.insert((of, seq));
+                    }
                 }
                 Answer::Never => {}
                 Answer::Trimmed => assert!(seq < self.durable_floor(), "{seq} is not trimmed"),
@@ -285,12 +350,24 @@ impl World {
         assert!(!self.never.contains(&(epoch, seq)), "pitfall 1: {seq} of segment {epoch} was answered as never");
     }
 
+    fn is_copy(&self, what: &ToStore) -> bool {
+        matches!(what, ToStore::Chunk { slot, .. } if self.copies.contains(&slot.0))
+    }
+
     fn durable_floor(&self) -> u64 {
         let floor = |what: &ToStore| match what {
             ToStore::Control(Record::Log(record)) => record.floor.0,
             _ => 0,
         };
         self.stored[..self.durable].iter().map(floor).max().unwrap_or(0)
+    }
+
+    fn durable_word(&self) -> u64 {
+        let word = |what: &ToStore| match what {
+            ToStore::Control(Record::Log(record)) => record.word.0,
+            _ => 0,
+        };
+        self.stored[..self.durable].iter().map(word).max().unwrap_or(0)
     }
 
     fn durable_deletion(&self) -> bool {

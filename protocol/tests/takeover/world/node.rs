@@ -58,7 +58,7 @@ impl Node {
         let slot = Slot(self.next_slot);
         self.next_slot += 1;
         self.slots.insert(slot, payload);
-        self.replica.handle(Micros(0), ReplicaEvent::Put { from, disk, header, slot });
+        self.replica.handle(Micros(0), ReplicaEvent::Put { from, disk, header, slot, copy: false });
     }
 
     pub(crate) fn request(&mut self, from: Ticket, disk: DiskId, request: Request) {
@@ -157,6 +157,10 @@ impl Node {
                         to,
                         chunk.map_or(Said::Reply(unread), |(header, payload)| Said::Chunk(header, payload)),
                     ));
+                }
+                ReplicaEffect::FreeSegment { log, segment, seqs } => {
+                    let gone = |of: LogId, in_segment, seq| of == log && in_segment == segment && seqs.contains(seq);
+                    self.chunks.retain(|&(of, in_segment, seq), _| !gone(of, in_segment, seq));
                 }
                 ReplicaEffect::Free { log, below } => {
                     self.chunks.retain(|(of, _, seq), _| *of != log || below.is_some_and(|floor| *seq >= floor));
