@@ -1,7 +1,7 @@
 //! What a shard holds, whoever it belongs to: the pages of [`crate::message::Reply::Holdings`].
 #![allow(missing_docs, reason = "rkyv derives archived twins of the documented types below, undocumented")]
 
-use crate::ids::{ChunkSeq, Epoch, LogId, RecordNumber, SegmentId};
+use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, RecordNumber, SegmentId};
 use crate::limits::HOLDING_BYTES;
 use alloc::vec::Vec;
 use rkyv::{Archive, Deserialize, Serialize};
@@ -17,6 +17,17 @@ pub struct HoldingsCursor {
     pub log: LogId,
     /// The first of its segments.
     pub segment: SegmentId,
+}
+
+/// One page of what a shard holds.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct HoldingsPage {
+    /// Every name this shard goes by, the one in force first: what it holds, it holds under all of them.
+    pub identities: Vec<DiskId>,
+    /// Its logs, in order.
+    pub logs: Vec<LogHolding>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<HoldingsCursor>,
 }
 
 /// What a shard holds of one log, as far as one page goes.

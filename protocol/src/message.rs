@@ -2,7 +2,7 @@
 //! `Request` or `Reply` frame whose body is one of the enums here, as checked rkyv.
 #![allow(missing_docs, reason = "rkyv derives archived twins of the documented types below, undocumented")]
 
-pub use crate::holdings::{HoldingsCursor, LogHolding, SegmentHolding};
+pub use crate::holdings::{HoldingsCursor, HoldingsPage, LogHolding, SegmentHolding};
 pub use crate::refusal::Refusal;
 
 use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, RecordNumber, SegmentId};
@@ -12,6 +12,7 @@ use crate::limits::{
     ZONE_BYTES_MAX,
 };
 use crate::member::Member;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use rkyv::{Archive, Deserialize, Serialize};
@@ -296,14 +297,7 @@ pub enum Reply {
     /// The segment is not held here any more, and the word is durable. What may be unreadable stays *unknown* (D6).
     Freed,
     /// To holdings.
-    Holdings {
-        /// Every name this shard goes by, the one in force first: what it holds, it holds under all of them.
-        identities: Vec<DiskId>,
-        /// Its logs, in order.
-        logs: Vec<LogHolding>,
-        /// Where the next page begins, if there is one.
-        next: Option<HoldingsCursor>,
-    },
+    Holdings(Box<HoldingsPage>),
 }
 
 /// Why a body is not a message.
@@ -394,10 +388,10 @@ impl Reply {
             Self::Frozen { runs } | Self::Inventory { runs, .. } => {
                 bound("number of runs", runs.len() as u64, RANGES_PER_ANSWER_MAX as u64)?;
             }
-            Self::Holdings { identities, logs, .. } => {
-                let entries = logs.iter().map(|log| log.segments.len() as u64 + 1).sum();
+            Self::Holdings(page) => {
+                let entries = page.logs.iter().map(|log| log.segments.len() as u64 + 1).sum();
                 bound("number of holdings", entries, HOLDINGS_PER_ANSWER_MAX as u64)?;
-                bound("number of identities", identities.len() as u64, RETIRED_IDENTITIES_MAX as u64 + 1)?;
+                bound("number of identities", page.identities.len() as u64, RETIRED_IDENTITIES_MAX as u64 + 1)?;
             }
             Self::Provenance { runs, .. } => bound("number of runs", runs.len() as u64, RANGES_PER_ANSWER_MAX as u64)?,
             Self::Members { members, .. } => {

@@ -72,6 +72,13 @@ pub trait ReplicaLink: Send + Sync {
     /// an answer: `Ok(Reply::Refused(..))`.
     async fn call(&self, request: Request) -> Result<Reply, LinkError>;
 
+    /// Copies a chunk of a segment that is sealed, for a repair (P16); it is stored when this returns. A refusal is an error.
+    /// Not every replica takes copies.
+    async fn copy(&self, header: ChunkHeader, _payload: Bytes) -> Result<(), LinkError> {
+        let (address, segment) = (self.replica().address.clone(), header.segment);
+        Err(LinkError::Protocol { address, why: format!("it takes no copies, and segment {segment} needs some") })
+    }
+
     /// Reads chunks of one segment from `from` upward, verified. The bounds are cut to what the protocol allows.
     async fn read(
         &self,

@@ -23,12 +23,12 @@ pub(super) struct MemoryLink {
 
 impl MemoryLink {
     /// Asks until the node is not paused.
-    async fn ask(&self, name: &'static str, request: Request) -> Result<Asked, LinkError> {
+    async fn ask(&self, name: &'static str, ask: impl Fn() -> Asked + Send) -> Result<Asked, LinkError> {
         let asking = async {
             loop {
                 let mut changed = std::pin::pin!(self.node.changed());
                 changed.as_mut().enable();
-                match self.node.ask(self.replica.disk, request.clone()) {
+                match ask() {
                     Asked::Paused => changed.await,
                     Asked::Down => return Err(self.down()),
                     answered => return Ok(answered),
@@ -64,7 +64,7 @@ impl ReplicaLink for MemoryLink {
     }
 
     async fn call(&self, request: Request) -> Result<Reply, LinkError> {
-        match self.ask("control", request).await? {
+        match self.ask("control", || self.node.ask(self.replica.disk, request.clone())).await? {
             Asked::Reply(reply) => Ok(reply),
             _ => Err(self.broken("it answered a call with chunks")),
         }
@@ -79,13 +79,24 @@ impl ReplicaLink for MemoryLink {
         bytes_max: u32,
     ) -> Result<ReadAnswer, LinkError> {
         let (chunks_max, bytes_max) = (chunks_max.clamp(1, READ_CHUNKS_MAX), bytes_max.clamp(1, READ_BYTES_MAX));
-        match self.ask("read", Request::Read { log, segment, from, chunks_max, bytes_max }).await? {
+        let request = Request::Read { log, segment, from, chunks_max, bytes_max };
+        match self.ask("read", || self.node.ask(self.replica.disk, request.clone())).await? {
             Asked::Read(answer) => Ok(answer),
             Asked::Reply(Reply::ReadEnd { next, answer }) => Ok(ReadAnswer { chunks: Vec::new(), next, answer }),
             Asked::Reply(Reply::Refused(refusal)) => {
                 Err(LinkError::Refused { address: self.replica.address.clone(), refusal })
             }
             _ => Err(self.broken("it answered a read with something else")),
+        }
+    }
+
+    async fn copy(&self, header: ChunkHeader, payload: Bytes) -> Result<(), LinkError> {
+        match self.ask("copy", || self.node.copy(self.replica.disk, header, payload.clone())).await? {
+            Asked::Copied => Ok(()),
+            Asked::Reply(Reply::Refused(refusal)) => {
+                Err(LinkError::Refused { address: self.replica.address.clone(), refusal })
+            }
+            _ => Err(self.broken("it answered a copy with something else")),
         }
     }
 

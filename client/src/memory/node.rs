@@ -27,6 +27,8 @@ pub(super) enum Asked {
     Reply(Reply),
     /// It answered a read.
     Read(ReadAnswer),
+    /// It stored a copy.
+    Copied,
     /// It is paused: ask again when it has gone on.
     Paused,
     /// It cannot be reached.
@@ -146,6 +148,15 @@ impl MemoryNode {
         }
     }
 
+    pub(super) fn copy(&self, disk: DiskId, header: ChunkHeader, payload: Bytes) -> Asked {
+        let mut state = self.lock();
+        match state.condition {
+            Condition::Up => state.copy(disk, header, payload),
+            Condition::Paused => Asked::Paused,
+            Condition::Killed => Asked::Down,
+        }
+    }
+
     pub(super) fn ask(&self, disk: DiskId, request: Request) -> Asked {
         let mut state = self.lock();
         match state.condition {
@@ -217,7 +228,7 @@ impl State {
         let subject = (disk, header.log, header.segment);
         header.verify_payload(&payload).expect("the client sends what its header says");
         let (from, slot) = (self.ticket(), self.shelf.receive(payload));
-        let answers = self.drive(ReplicaEvent::Put { from, disk, header, slot });
+        let answers = self.drive(ReplicaEvent::Put { from, disk, header, slot, copy: false });
         for answer in answers {
             let event = match answer {
                 Done::Stored(to) if to == from => LinkEvent::Stored(header.seq),
@@ -227,6 +238,16 @@ impl State {
             if let Some(subscriber) = self.subscribers.get(&subject) {
                 let _ = subscriber.events.send((subscriber.tag, event));
             }
+        }
+    }
+
+    fn copy(&mut self, disk: DiskId, header: ChunkHeader, payload: Bytes) -> Asked {
+        header.verify_payload(&payload).expect("the client sends what its header says");
+        let (from, slot) = (self.ticket(), self.shelf.receive(payload));
+        match self.drive(ReplicaEvent::Put { from, disk, header, slot, copy: true }).pop() {
+            Some(Done::Stored(to)) if to == from => Asked::Copied,
+            Some(Done::Reply(to, reply)) if to == from => Asked::Reply(reply),
+            other => panic!("a copy was answered with {other:?}"),
         }
     }
 
@@ -266,6 +287,7 @@ impl State {
                         done.push(Done::Read(to, answer));
                     }
                     ReplicaEffect::Free { log, below } => self.shelf.free(log, below),
+                    ReplicaEffect::FreeSegment { log, segment, seqs } => self.shelf.free_segment(log, segment, &seqs),
                 }
             }
         }

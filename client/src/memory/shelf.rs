@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
+use quarry_protocol::ranges::SeqRanges;
 use quarry_protocol::replica::Slot;
 use std::collections::BTreeMap;
 
@@ -58,6 +59,13 @@ impl Shelf {
         };
         if let Some(chunks) = self.logs.get_mut(&log) {
             chunks.retain(|(_, seq), _| *seq >= below);
+        }
+    }
+
+    /// Forgets these seqs of a segment.
+    pub(super) fn free_segment(&mut self, log: LogId, segment: SegmentId, seqs: &SeqRanges) {
+        if let Some(chunks) = self.logs.get_mut(&log) {
+            chunks.retain(|&(of, seq), _| of != segment || !seqs.contains(seq));
         }
     }
 

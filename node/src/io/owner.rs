@@ -123,8 +123,8 @@ impl Owner {
             }
             Event::Connected { connection } => ShardEvent::Connected { connection },
             Event::Closed { connection } => ShardEvent::Closed { connection },
-            Event::Put { connection, request_id, disk, header, slot } => {
-                ShardEvent::Put { connection, request_id, disk, header, slot }
+            Event::Put { connection, request_id, disk, header, slot, copy } => {
+                ShardEvent::Put { connection, request_id, disk, header, slot, copy }
             }
             Event::Request { connection, request_id, disk, request } => {
                 ShardEvent::Request { connection, request_id, disk, request }

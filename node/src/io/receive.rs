@@ -87,7 +87,7 @@ impl<'a> Receiver<'a> {
             let header = FrameHeader::decode(&self.head)?;
             self.have = 0;
             match header.kind {
-                FrameKind::Put => self.put(&header).await?,
+                FrameKind::Put | FrameKind::Copy => self.put(&header).await?,
                 FrameKind::Request => self.request(&header).await?,
                 kind => return Err(ReceiveError::Direction(kind)),
             }
@@ -124,7 +124,8 @@ impl<'a> Receiver<'a> {
                 let slot = self.world.slots.borrow_mut().fill(buffer, self.connection.id.0, chunk.length);
                 self.connection.delivered();
                 let (connection, request_id, disk) = (self.connection.id, header.request_id, header.disk);
-                self.world.put(Event::Put { connection, request_id, disk, header: chunk, slot });
+                let copy = header.kind == FrameKind::Copy;
+                self.world.put(Event::Put { connection, request_id, disk, header: chunk, slot, copy });
             }
             Err(why) => self.refuse(header, &why),
         }

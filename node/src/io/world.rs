@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 pub(super) enum Event {
     Connected { connection: ConnectionId },
     Closed { connection: ConnectionId },
-    Put { connection: ConnectionId, request_id: u64, disk: DiskId, header: ChunkHeader, slot: Slot },
+    Put { connection: ConnectionId, request_id: u64, disk: DiskId, header: ChunkHeader, slot: Slot, copy: bool },
     Request { connection: ConnectionId, request_id: u64, disk: DiskId, request: Request },
     Written { number: u64, result: Result<u32, String> },
     Prepared { file: u32, result: Result<(), String> },

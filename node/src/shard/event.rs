@@ -54,6 +54,8 @@ pub enum ShardEvent<'a> {
         header: ChunkHeader,
         /// Its payload.
         slot: Slot,
+        /// Whether it came as a copy that a repair makes.
+        copy: bool,
     },
     /// A control request arrived and decoded.
     Request {

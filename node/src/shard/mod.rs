@@ -107,13 +107,15 @@ impl Shard {
                 self.connections.close(connection);
                 self.reads.close(connection);
             }
-            ShardEvent::Put { connection, request_id, disk, header, slot } => {
+            ShardEvent::Put { connection, request_id, disk, header, slot, copy } => {
                 let new = self.slots.insert(slot);
                 assert!(new, "{slot:?} arrived with a put before it was released");
                 self.counters.puts += 1;
                 self.counters.put_bytes += u64::from(header.length);
                 match self.ask(Asker { connection, request_id, disk }) {
-                    Some(from) => self.replica.handle(self.now, ReplicaEvent::Put { from, disk, header, slot }),
+                    Some(from) => {
+                        self.replica.handle(self.now, ReplicaEvent::Put { from, disk, header, slot, copy });
+                    }
                     None => self.release(slot),
                 }
             }
@@ -225,6 +227,10 @@ impl Shard {
             ReplicaEffect::Reply { to, reply } => self.reply(to, &reply),
             ReplicaEffect::Read { to, log, segment, from, to_seq, bytes_max, answer_at_end } => {
                 self.plan_read(to, &Wanted { log, segment, from, to: to_seq, bytes_max, answer_at_end });
+            }
+            ReplicaEffect::FreeSegment { log, segment, seqs } => {
+                self.store.free_segment(log, segment, &seqs);
+                self.tell_fullness();
             }
             ReplicaEffect::Free { log, below } => {
                 match below {

@@ -52,10 +52,11 @@ use flights::Flights;
 use open_file::OpenFile;
 use pace::WRITE_LOOK_US_MAX;
 use prepare::Preparing;
-use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId};
+use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
 use quarry_protocol::limits::{
     CHUNK_HEADER_BYTES, FILE_BYTES_MAX, FILE_BYTES_MIN, FILES_PER_SHARD_MAX, FILES_PER_SHARD_MIN,
 };
+use quarry_protocol::ranges::SeqRanges;
 use quarry_protocol::replica::ToStore;
 use quarry_protocol::snapshot::{LogRecord, Record};
 use quarry_protocol::time::Micros;
@@ -279,6 +280,19 @@ impl Store {
     /// The floor of `log` is durable: forget what lies below.
     pub fn free(&mut self, log: LogId, below: ChunkSeq) {
         self.forget_below(log, below);
+        self.update_fullness();
+        self.invariants();
+    }
+
+    /// These seqs of a segment are not needed here, by a record that says so (P13). Nothing of them is on its way.
+    pub fn free_segment(&mut self, log: LogId, segment: SegmentId, seqs: &SeqRanges) {
+        for (from, to) in seqs.iter() {
+            let found: Vec<_> = self.index.range(log, segment, from, to).map(|(seq, _)| seq).collect();
+            for seq in found {
+                let place = self.index.remove(&ChunkKey { log, segment, seq });
+                self.forget(place.expect("it was just found"));
+            }
+        }
         self.update_fullness();
         self.invariants();
     }

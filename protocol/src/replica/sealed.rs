@@ -8,9 +8,10 @@ use super::log::{Absent, Log};
 use super::{Replica, ReplicaEffect, Ticket, Waiting};
 use crate::ids::{ChunkSeq, LogId, RecordNumber, SegmentId};
 use crate::limits::{HOLDINGS_PER_ANSWER_MAX, RANGES_PER_ANSWER_MAX};
-use crate::message::{HoldingsCursor, LogHolding, Refusal, Reply, SegmentHolding};
+use crate::message::{HoldingsCursor, HoldingsPage, LogHolding, Refusal, Reply, SegmentHolding};
 use crate::planted;
 use crate::snapshot::LogRecord;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// What an idle time is counted in.
@@ -90,23 +91,25 @@ impl Replica {
     /// A page of everything that is held here.
     pub(super) fn holdings(&self, from: HoldingsCursor) -> Reply {
         let identities = core::iter::once(self.identity.current).chain(self.identity.retired.iter().copied()).collect();
-        let (mut logs, mut room) = (Vec::new(), HOLDINGS_PER_ANSWER_MAX);
+        let mut page = HoldingsPage { identities, logs: Vec::new(), next: None };
+        let mut room = HOLDINGS_PER_ANSWER_MAX;
         for (&log, known) in self.logs.range(from.log..) {
             let first = if log == from.log { from.segment } else { SegmentId::default() };
             // A log and at least one of its segments, or neither.
             if room < 2 {
-                return Reply::Holdings { identities, logs, next: Some(HoldingsCursor { log, segment: first }) };
+                page.next = Some(HoldingsCursor { log, segment: first });
+                break;
             }
-            room -= 1;
-            let (segments, next) = self.segments_held(known, first, room);
-            room -= segments.len();
+            let (segments, next) = self.segments_held(known, first, room - 1);
+            room -= 1 + segments.len();
             let LogRecord { fence, floor, word, .. } = known.durable;
-            logs.push(LogHolding { log, fence, floor, deleted: known.is_deleted(), word, segments });
+            page.logs.push(LogHolding { log, fence, floor, deleted: known.is_deleted(), word, segments });
+            page.next = next;
             if next.is_some() {
-                return Reply::Holdings { identities, logs, next };
+                break;
             }
         }
-        Reply::Holdings { identities, logs, next: None }
+        Reply::Holdings(Box::new(page))
     }
 
     fn segments_held(

@@ -79,6 +79,7 @@ fn a_body_of_the_wrong_size_is_refused_by_its_header() {
         (FrameKind::Request, [0, FRAME_CONTROL_BODY_BYTES_MAX + 1, u32::MAX], [1, FRAME_CONTROL_BODY_BYTES_MAX]),
         (FrameKind::Reply, [0, FRAME_CONTROL_BODY_BYTES_MAX + 1, u32::MAX], [1, FRAME_CONTROL_BODY_BYTES_MAX]),
         (FrameKind::Put, [96, FRAME_CHUNK_BODY_BYTES_MAX + 1, u32::MAX], [97, FRAME_CHUNK_BODY_BYTES_MAX]),
+        (FrameKind::Copy, [96, FRAME_CHUNK_BODY_BYTES_MAX + 1, u32::MAX], [97, FRAME_CHUNK_BODY_BYTES_MAX]),
         (FrameKind::Chunk, [96, FRAME_CHUNK_BODY_BYTES_MAX + 1, 0], [97, FRAME_CHUNK_BODY_BYTES_MAX]),
         (FrameKind::Stored, [1, 2, u32::MAX], [0, 0]),
     ];

@@ -10,7 +10,8 @@ use quarry_protocol::limits::{
 };
 use quarry_protocol::member::{Health, Liveness, Member, MemberShard};
 use quarry_protocol::message::{
-    Answer, MessageError, NodeInfo, ProvenanceRun, Refusal, Reply, Request, Run, SegmentView, ShardAddress, shard_of,
+    Answer, HoldingsCursor, HoldingsPage, LogHolding, MessageError, NodeInfo, ProvenanceRun, Refusal, Reply, Request,
+    Run, SegmentHolding, SegmentView, ShardAddress, shard_of,
 };
 
 fn id() -> impl Strategy<Value = SegmentId> {
@@ -69,6 +70,19 @@ fn request() -> impl Strategy<Value = Request> {
             floor: ChunkSeq(floor)
         }),
         (log.clone(), any::<u64>()).prop_map(|(log, epoch)| Request::Delete { log, epoch: Epoch(epoch) }),
+        (log.clone(), any::<u64>()).prop_map(|(log, word)| Request::Pin { log, word: RecordNumber(word) }),
+        (log.clone(), id(), any::<u64>()).prop_map(|(log, segment, word)| Request::Free {
+            log,
+            segment,
+            word: RecordNumber(word)
+        }),
+        (log.clone(), id()).prop_map(|(log, segment)| Request::Holdings { from: HoldingsCursor { log, segment } }),
+        (log.clone(), id(), any::<u64>(), any::<u64>()).prop_map(|(log, segment, a, b)| Request::Inventory {
+            log,
+            segment,
+            from: ChunkSeq(a.min(b)),
+            to: ChunkSeq(a.max(b)),
+        }),
         (log, id(), any::<u64>(), any::<u64>()).prop_map(|(log, segment, a, b)| Request::Provenance {
             log,
             segment,
@@ -111,9 +125,30 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         any::<u32>().prop_map(|max| Refusal::TooManyLogs { max }),
         ".{0,100}".prop_map(|why| Refusal::DiskFailed { why }),
         (id(), any::<u64>()).prop_map(|(segment, seq)| Refusal::Different { segment, seq: ChunkSeq(seq) }),
+        any::<(u64, u64)>().prop_map(|(a, b)| Refusal::StaleWord { asked: RecordNumber(a), known: RecordNumber(b) }),
         ".{0,100}".prop_map(|why| Refusal::BadRequest { why }),
         "[a-z]{0,63}".prop_map(|here| Refusal::WrongCluster { asked: here.clone(), here }),
     ]
+}
+
+fn holdings() -> impl Strategy<Value = HoldingsPage> {
+    let segment =
+        (id(), any::<(Option<(u64, u64)>, u64, u64, u64)>()).prop_map(|(segment, (held, chunks, lost, s))| {
+            let held = held.map(|(first, last)| (ChunkSeq(first), ChunkSeq(last)));
+            SegmentHolding { segment, held, chunks, lost, idle_s: s }
+        });
+    let log = any::<([u8; 16], u64, u64, bool, u64)>().prop_map(|(log, fence, floor, deleted, word)| LogHolding {
+        log: LogId(log),
+        fence: Epoch(fence),
+        floor: ChunkSeq(floor),
+        deleted,
+        word: RecordNumber(word),
+        segments: Vec::new(),
+    });
+    let of_log = (log, prop::collection::vec(segment, 0..9)).prop_map(|(log, segments)| LogHolding { segments, ..log });
+    let next = prop::option::of(id()).prop_map(|next| next.map(|segment| HoldingsCursor { log: LogId([7; 16]), segment }));
+    (prop::collection::vec(any::<[u8; 16]>().prop_map(DiskId), 1..5), prop::collection::vec(of_log, 0..9), next)
+        .prop_map(|(identities, logs, next)| HoldingsPage { identities, logs, next })
 }
 
 fn reply() -> impl Strategy<Value = Reply> {
@@ -144,6 +179,10 @@ fn reply() -> impl Strategy<Value = Reply> {
         any::<u64>().prop_map(|next| Reply::ReadEnd { next: ChunkSeq(next), answer: Answer::Unknown }),
         any::<u64>().prop_map(|floor| Reply::Trimmed { floor: ChunkSeq(floor) }),
         Just(Reply::Deleted),
+        Just(Reply::Freed),
+        any::<u64>().prop_map(|word| Reply::Pinned { word: RecordNumber(word) }),
+        (runs(), any::<u64>()).prop_map(|(runs, next)| Reply::Inventory { runs, next: ChunkSeq(next) }),
+        holdings().prop_map(|page| Reply::Holdings(Box::new(page))),
         refusal().prop_map(Reply::Refused),
         (prop::collection::vec(any::<([u64; 4], Option<u64>)>(), 0..40), any::<u64>()).prop_map(|(runs, next)| {
             let run = |([from, to, stored_from_s, stored_to_s], verified_at_s): ([u64; 4], _)| {
@@ -329,6 +368,7 @@ fn messages_beyond_their_bounds_are_refused() {
         Request::Freeze { log, epoch, segment, from: ChunkSeq(0), to: far },
         Request::Freeze { log, epoch, segment, from: ChunkSeq(1), to: ChunkSeq(0) },
         Request::Provenance { log, segment, from: ChunkSeq(1), to: ChunkSeq(0) },
+        Request::Inventory { log, segment, from: ChunkSeq(1), to: ChunkSeq(0) },
         Request::Read { log, segment, from: ChunkSeq(0), chunks_max: READ_CHUNKS_MAX + 1, bytes_max: 1 },
         Request::Read { log, segment, from: ChunkSeq(0), chunks_max: 1, bytes_max: READ_BYTES_MAX + 1 },
     ];

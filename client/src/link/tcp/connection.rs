@@ -98,7 +98,7 @@ fn take(shared: &Shared, current: DiskId, (header, body): Frame) -> Result<(), S
             }
             Ok(())
         }
-        FrameKind::Request | FrameKind::Put => {
+        FrameKind::Request | FrameKind::Put | FrameKind::Copy => {
             Err(format!("it sent a {:?} frame, which only clients send", header.kind))
         }
     }

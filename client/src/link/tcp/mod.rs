@@ -28,7 +28,7 @@ use bytes::Bytes;
 use collecting::{Collecting, Expected};
 use outbound::Frame;
 use quarry_protocol::chunk::ChunkHeader;
-use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
+use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
 use quarry_protocol::limits::{READ_BYTES_MAX, READ_CHUNKS_MAX};
 use quarry_protocol::message::{Reply, Request};
 use quarry_protocol::record::ReplicaRef;
@@ -93,11 +93,21 @@ impl TcpLink {
         }
     }
 
-    /// Sends a request and waits for what comes back, not longer than a call may take.
-    async fn ask<T>(
+    /// Sends a control request and waits for what comes back.
+    async fn request<T>(
         &self,
         request: &Request,
         asked: impl FnOnce(oneshot::Sender<Result<T, LinkError>>) -> Asked,
+    ) -> Result<T, LinkError> {
+        self.ask(name_of(request), asked, |id, disk| Frame::request(id, disk, &request.encode())).await
+    }
+
+    /// Sends a frame and waits for what comes back, not longer than a call may take.
+    async fn ask<T>(
+        &self,
+        name: &'static str,
+        asked: impl FnOnce(oneshot::Sender<Result<T, LinkError>>) -> Asked,
+        frame: impl FnOnce(u64, DiskId) -> Frame,
     ) -> Result<T, LinkError> {
         let answer = timeout(self.call_timeout, async {
             self.connected().await?;
@@ -108,7 +118,7 @@ impl TcpLink {
             };
             // A caller that goes away, or waits too long, leaves nothing behind.
             let _forget = Forget { shared: &self.shared, id };
-            self.shared.push(generation, Frame::request(id, self.shared.replica().disk, &request.encode()));
+            self.shared.push(generation, frame(id, self.shared.replica().disk));
             self.shared.flush();
             receiver.await.unwrap_or_else(|_| {
                 Err(LinkError::Lost { address: self.address(), why: "the connection broke".to_owned() })
@@ -116,7 +126,7 @@ impl TcpLink {
         });
         answer.await.unwrap_or_else(|_| {
             let after_ms = self.call_timeout.as_millis() as u64;
-            Err(LinkError::Timeout { address: self.address(), request: name_of(request), after_ms })
+            Err(LinkError::Timeout { address: self.address(), request: name, after_ms })
         })
     }
 }
@@ -143,6 +153,10 @@ const fn name_of(request: &Request) -> &'static str {
         Request::Delete { .. } => "delete",
         Request::Provenance { .. } => "provenance",
         Request::Members { .. } => "members",
+        Request::Pin { .. } => "pin",
+        Request::Inventory { .. } => "inventory",
+        Request::Free { .. } => "free",
+        Request::Holdings { .. } => "holdings",
     }
 }
 
@@ -166,7 +180,7 @@ impl ReplicaLink for TcpLink {
 
     async fn call(&self, request: Request) -> Result<Reply, LinkError> {
         assert!(!matches!(request, Request::Hello { .. } | Request::Read { .. }), "a call of {request:?}");
-        self.ask(&request, Asked::Call).await
+        self.request(&request, Asked::Call).await
     }
 
     async fn read(
@@ -180,7 +194,12 @@ impl ReplicaLink for TcpLink {
         let (chunks_max, bytes_max) = (chunks_max.clamp(1, READ_CHUNKS_MAX), bytes_max.clamp(1, READ_BYTES_MAX));
         let request = Request::Read { log, segment, from, chunks_max, bytes_max };
         let collecting = Collecting::new(Expected { log, segment, seq: from }, chunks_max, bytes_max);
-        self.ask(&request, |answer| Asked::Read(collecting, answer)).await
+        self.request(&request, |answer| Asked::Read(collecting, answer)).await
+    }
+
+    async fn copy(&self, header: ChunkHeader, payload: Bytes) -> Result<(), LinkError> {
+        assert!(header.length as usize == payload.len(), "a copy of {} bytes says {}", payload.len(), header.length);
+        self.ask("copy", Asked::Copy, |id, disk| Frame::copy(id, disk, &header, payload)).await
     }
 
     fn subscribe(&self, log: LogId, segment: SegmentId, tag: usize, events: LinkEvents) -> Subscription {

@@ -27,11 +27,13 @@ enum Head {
 impl Frame {
     /// A put of `payload` under `request_id`.
     pub(super) fn put(request_id: u64, disk: DiskId, header: &ChunkHeader, payload: Bytes) -> Self {
-        let mut head = [0; PUT_HEAD_BYTES];
-        let frame = FrameHeader::chunk(FrameKind::Put, request_id, disk, header.stored_bytes());
-        head[..FRAME_HEADER_BYTES].copy_from_slice(&frame.encode());
-        head[FRAME_HEADER_BYTES..].copy_from_slice(&header.encode());
-        Self { head: Head::Put(head), payload, segment: Some((header.log, header.segment)) }
+        let segment = Some((header.log, header.segment));
+        Self { head: chunk_head(FrameKind::Put, request_id, disk, header), payload, segment }
+    }
+
+    /// A copy that a repair makes; it belongs to no subscription.
+    pub(super) fn copy(request_id: u64, disk: DiskId, header: &ChunkHeader, payload: Bytes) -> Self {
+        Self { head: chunk_head(FrameKind::Copy, request_id, disk, header), payload, segment: None }
     }
 
     /// A control request.
@@ -52,6 +54,14 @@ impl Frame {
     fn bytes(&self) -> usize {
         self.head().len() + self.payload.len()
     }
+}
+
+fn chunk_head(kind: FrameKind, request_id: u64, disk: DiskId, header: &ChunkHeader) -> Head {
+    let mut head = [0; PUT_HEAD_BYTES];
+    let frame = FrameHeader::chunk(kind, request_id, disk, header.stored_bytes());
+    head[..FRAME_HEADER_BYTES].copy_from_slice(&frame.encode());
+    head[FRAME_HEADER_BYTES..].copy_from_slice(&header.encode());
+    Head::Put(head)
 }
 
 /// Frames in the order in which they go out.

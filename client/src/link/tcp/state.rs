@@ -25,12 +25,14 @@ pub(super) enum Phase {
 enum Pending {
     Put { log: LogId, segment: SegmentId, seq: ChunkSeq, at: Instant },
     Call(oneshot::Sender<Result<Reply, LinkError>>),
+    Copy(oneshot::Sender<Result<(), LinkError>>),
     Read(Collecting, oneshot::Sender<Result<ReadAnswer, LinkError>>),
 }
 
 /// What a call or read wants, and where its answer goes.
 pub(super) enum Asked {
     Call(oneshot::Sender<Result<Reply, LinkError>>),
+    Copy(oneshot::Sender<Result<(), LinkError>>),
     Read(Collecting, oneshot::Sender<Result<ReadAnswer, LinkError>>),
 }
 
@@ -107,6 +109,7 @@ impl State {
             match pending {
                 Pending::Put { .. } => {}
                 Pending::Call(answer) => drop(answer.send(Err(lost))),
+                Pending::Copy(answer) => drop(answer.send(Err(lost))),
                 Pending::Read(_, answer) => drop(answer.send(Err(lost))),
             }
         }
@@ -149,6 +152,7 @@ impl State {
     pub(super) fn ask(&mut self, asked: Asked, now: Instant) -> Option<(u64, u64)> {
         let pending = match asked {
             Asked::Call(answer) => Pending::Call(answer),
+            Asked::Copy(answer) => Pending::Copy(answer),
             Asked::Read(collecting, answer) => Pending::Read(collecting, answer),
         };
         self.begin(pending, now)
@@ -186,6 +190,10 @@ impl State {
                 self.tell(log, segment, LinkEvent::Stored(seq));
                 Ok(())
             }
+            Some(Pending::Copy(answer)) => {
+                drop(answer.send(Ok(())));
+                Ok(())
+            }
             Some(_) => Err(format!("it answered request {request_id}, which is not a put, with \"stored\"")),
         }
     }
@@ -201,6 +209,10 @@ impl State {
                 return Err(format!("it answered the put of {segment}/{seq} with {reply:?}"));
             }
             (Some(Pending::Call(answer)), reply) => drop(answer.send(Ok(reply))),
+            (Some(Pending::Copy(answer)), Reply::Refused(refusal)) => {
+                drop(answer.send(Err(LinkError::Refused { address: self.address.clone(), refusal })));
+            }
+            (Some(Pending::Copy(_)), reply) => return Err(format!("it answered a copy with {reply:?}")),
             (Some(Pending::Read(collecting, answer)), reply) => {
                 let address = self.address.clone();
                 drop(answer.send(match reply {
@@ -257,7 +269,7 @@ impl State {
                         .then(|| format!("the put of {segment}/{seq} went unanswered for {} ms", waited.as_millis())),
                 )
             }
-            Pending::Call(_) | Pending::Read(..) => None,
+            Pending::Call(_) | Pending::Copy(_) | Pending::Read(..) => None,
         })?
     }
 

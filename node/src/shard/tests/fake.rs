@@ -123,17 +123,28 @@ impl Fake {
     }
 
     /// Without looking at all invariants, which takes time once there are thousands of chunks.
-    pub(super) fn put_unchecked(
+    pub(super) fn put_unchecked(&mut self, connection: ConnectionId, request_id: u64, chunk: (ChunkHeader, Vec<u8>)) {
+        self.put_as(connection, request_id, chunk, false);
+    }
+
+    /// As a repair does.
+    pub(super) fn copy(&mut self, connection: ConnectionId, request_id: u64, chunk: (ChunkHeader, Vec<u8>)) {
+        self.put_as(connection, request_id, chunk, true);
+        self.shard.invariants();
+    }
+
+    fn put_as(
         &mut self,
         connection: ConnectionId,
         request_id: u64,
         (header, payload): (ChunkHeader, Vec<u8>),
+        copy: bool,
     ) {
         // The lowest free slot, so that a slot released twice or too early is soon somebody else's.
         let free = (0..).zip(self.slots.keys()).find(|(at, slot)| slot.0 != *at).map(|(at, _)| at);
         let slot = Slot(free.unwrap_or(self.slots.len() as u32));
         self.slots.insert(slot, payload);
-        self.shard.handle(self.now, ShardEvent::Put { connection, request_id, disk: DISK, header, slot });
+        self.shard.handle(self.now, ShardEvent::Put { connection, request_id, disk: DISK, header, slot, copy });
     }
 
     pub(super) fn ask(&mut self, connection: ConnectionId, request_id: u64, request: Request) {

@@ -2,10 +2,10 @@
 
 use super::fake::{Fake, LOG, ONE, TWO, chunk, segment};
 use crate::shard::{AdminAnswer, AdminRequest, ConnectionId, MemberList, ShardEffect, ShardEvent};
-use quarry_protocol::ids::{ChunkSeq, DiskId, LogId};
+use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, RecordNumber};
 use quarry_protocol::limits::{CONNECTION_REQUESTS_MAX, CONNECTIONS_PER_SHARD_MAX};
 use quarry_protocol::member::Member;
-use quarry_protocol::message::{Answer, Refusal, Reply, Request};
+use quarry_protocol::message::{Answer, HoldingsCursor, Refusal, Reply, Request};
 use std::sync::Arc;
 
 /// P4, D4: acknowledged when durable, in order, whatever order the writes end in.
@@ -257,4 +257,41 @@ fn clients_learn_the_members_from_any_shard() {
     fake.ask(TWO, 2, Request::Members { after });
     fake.perform();
     assert_eq!(fake.reply(2), &Reply::Members { members: vec![other], version: 9, more: false });
+}
+
+/// P13, P16: a copy passes the fence that sealed its segment; what a record does not need is freed here and in the store.
+#[test]
+fn a_sealed_segment_is_copied_here_and_freed_again() {
+    let mut fake = Fake::new(8);
+    fake.fence(ONE, 1, 2);
+    for seq in 0..3 {
+        fake.put(ONE, 10 + seq, chunk(1, seq, 100));
+        fake.copy(ONE, 20 + seq, chunk(1, seq, 100));
+    }
+    fake.settle();
+    assert!(matches!(fake.reply(10), Reply::Refused(Refusal::Fenced { .. })));
+    assert_eq!(fake.stored, [(ONE, 20), (ONE, 21), (ONE, 22)]);
+    let free = |word| Request::Free { log: LOG, segment: segment(1), word: RecordNumber(word) };
+    fake.ask(TWO, 30, Request::Pin { log: LOG, word: RecordNumber(7) });
+    fake.ask(TWO, 31, free(6));
+    fake.settle();
+    let (asked, known) = (RecordNumber(6), RecordNumber(7));
+    assert_eq!(fake.reply(31), &Reply::Refused(Refusal::StaleWord { asked, known }));
+    fake.read(ONE, 32, 0, 1000);
+    fake.settle();
+    fake.ask(TWO, 33, free(7));
+    fake.ask(TWO, 34, Request::Holdings { from: HoldingsCursor::default() });
+    fake.settle();
+    assert_eq!(fake.reply(33), &Reply::Freed);
+    let Reply::Holdings(page) = fake.reply(34) else { panic!("{:?}", fake.reply(34)) };
+    assert_eq!((page.logs[0].segments[0].chunks, page.next), (3, None), "asked before it was durable");
+    fake.ask(TWO, 35, Request::Holdings { from: HoldingsCursor::default() });
+    fake.settle();
+    let Reply::Holdings(page) = fake.reply(35) else { panic!("{:?}", fake.reply(35)) };
+    assert_eq!((page.logs[0].word, page.logs[0].segments.len()), (known, 0));
+    fake.handle(ShardEvent::Admin { ticket: 5, request: AdminRequest::Statistics });
+    let Some(ShardEffect::Admin { answer: AdminAnswer::Statistics(statistics), .. }) = fake.shard.poll_effect() else {
+        panic!("not statistics")
+    };
+    assert_eq!(statistics.store.chunks, 0);
 }

@@ -45,8 +45,11 @@ fn log_of(request: &Request) -> LogId {
         | Request::Read { log, .. }
         | Request::Trim { log, .. }
         | Request::Delete { log, .. }
-        | Request::Provenance { log, .. } => *log,
-        Request::Hello { .. } | Request::Members { .. } => panic!("nobody greets a bucket"),
+        | Request::Provenance { log, .. }
+        | Request::Pin { log, .. }
+        | Request::Inventory { log, .. }
+        | Request::Free { log, .. } => *log,
+        Request::Hello { .. } | Request::Members { .. } | Request::Holdings { .. } => panic!("nobody greets a bucket"),
     }
 }
 

@@ -79,6 +79,17 @@ impl ShardHost {
                 let record = self.disk.durable_record(*log);
                 assert!(record.deleted.0 > 0, "P13: a deletion is confirmed, durable is {record:?}");
             }
+            (Question::Pin { log }, Reply::Pinned { word }) => {
+                let record = self.disk.durable_record(*log);
+                assert!(record.word >= *word, "P13: word {word} is confirmed, durable is {record:?}");
+            }
+            (Question::Inventory { log, segment }, Reply::Inventory { runs, .. }) => {
+                self.check_runs(*log, *segment, runs);
+            }
+            (Question::Free { log, word }, Reply::Freed) => {
+                let record = self.disk.durable_record(*log);
+                assert!(record.word == *word, "P13: freed by word {word}, durable is {record:?}");
+            }
             _ => {}
         }
     }
@@ -136,6 +147,9 @@ fn note(core: &mut Core, (disk, retired): (DiskId, bool), question: &Question, r
         }
         (Question::Trim { log }, Reply::Trimmed { floor }) => oracle.trimmed((disk, retired), *log, *floor),
         (Question::Delete { log }, Reply::Deleted) => oracle.deleted(disk, *log),
+        (Question::Pin { .. }, Reply::Pinned { .. })
+        | (Question::Inventory { .. }, Reply::Inventory { .. })
+        | (Question::Free { .. }, Reply::Freed) => {}
         (_, Reply::Refused(why)) => core.effect(name_of(why), [0; 4]),
         (question, reply) => panic!("{question:?} was answered with {reply:?}"),
     }
@@ -151,6 +165,7 @@ const fn name_of(why: &Refusal) -> &'static str {
         Refusal::TooManyLogs { .. } => "refused: too many logs",
         Refusal::DiskFailed { .. } => "refused: disk failed",
         Refusal::Different { .. } => "refused: different",
+        Refusal::StaleWord { .. } => "refused: stale word",
         Refusal::BadRequest { .. } => "refused: bad request",
         Refusal::WrongCluster { .. } => "refused: wrong cluster",
     }

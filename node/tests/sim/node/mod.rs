@@ -14,7 +14,7 @@ use quarry_node::shard::{ReadOutcome, Shard};
 use quarry_node::store::superblock::Superblock;
 use quarry_node::store::{ChunkKey, Place};
 use quarry_protocol::chunk::ChunkHeader;
-use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
+use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, RecordNumber, SegmentId};
 use quarry_protocol::limits::{FILE_BYTES_MIN, SUPERBLOCK_BYTES};
 use quarry_protocol::message::{NodeInfo, Request};
 use quarry_protocol::replica::{Identity, Slot};
@@ -38,7 +38,7 @@ pub(crate) enum State {
 pub(super) enum Arrived {
     Connected { conn: ConnId },
     Closed { conn: ConnId },
-    Put { conn: ConnId, request_id: u64, disk: DiskId, header: ChunkHeader, slot: Slot },
+    Put { conn: ConnId, request_id: u64, disk: DiskId, header: ChunkHeader, slot: Slot, copy: bool },
     Request { conn: ConnId, request_id: u64, disk: DiskId, request: Request },
     Written { number: u64, result: Result<u32, String> },
     Prepared { file: u32, result: Result<(), String> },
@@ -67,6 +67,9 @@ pub(super) enum Question {
     Inspect { log: LogId },
     Trim { log: LogId },
     Delete { log: LogId },
+    Pin { log: LogId },
+    Inventory { log: LogId, segment: SegmentId },
+    Free { log: LogId, word: RecordNumber },
 }
 
 /// A shard, and the disk below it.

@@ -45,7 +45,9 @@ impl Node {
         }
         let Ok(header) = FrameHeader::decode(&frame.head) else { return self.closed(core, conn) };
         match (header.kind, frame.body) {
-            (FrameKind::Put, Body::Chunk { head, payload }) => self.receive_put(core, conn, &header, &head, payload),
+            (FrameKind::Put | FrameKind::Copy, Body::Chunk { head, payload }) => {
+                self.receive_put(core, conn, &header, &head, payload)
+            }
             (FrameKind::Request, Body::Control { bytes, from }) => {
                 self.receive_request(core, conn, &header, &bytes[from..]);
             }
@@ -75,8 +77,8 @@ impl Node {
         let host = &mut self.shards[shard];
         let slot = host.take_slot(payload);
         host.questions.insert((conn, frame.request_id), (frame.disk, Question::Put { log, segment, seq }));
-        let (request_id, disk) = (frame.request_id, frame.disk);
-        self.arrive(core, shard, Arrived::Put { conn, request_id, disk, header: chunk, slot });
+        let (request_id, disk, copy) = (frame.request_id, frame.disk, frame.kind == FrameKind::Copy);
+        self.arrive(core, shard, Arrived::Put { conn, request_id, disk, header: chunk, slot, copy });
     }
 
     fn receive_request(&mut self, core: &mut Core, conn: ConnId, frame: &FrameHeader, body: &[u8]) {
@@ -120,9 +122,14 @@ fn question_of(request: &Request) -> Option<Question> {
         Request::Inspect { log, .. } => Question::Inspect { log: *log },
         Request::Trim { log, .. } => Question::Trim { log: *log },
         Request::Delete { log, .. } => Question::Delete { log: *log },
-        Request::Hello { .. } | Request::Read { .. } | Request::Provenance { .. } | Request::Members { .. } => {
-            return None;
-        }
+        Request::Pin { log, .. } => Question::Pin { log: *log },
+        Request::Inventory { log, segment, .. } => Question::Inventory { log: *log, segment: *segment },
+        Request::Free { log, word, .. } => Question::Free { log: *log, word: *word },
+        Request::Hello { .. }
+        | Request::Read { .. }
+        | Request::Provenance { .. }
+        | Request::Members { .. }
+        | Request::Holdings { .. } => return None,
     })
 }
 
@@ -137,5 +144,9 @@ const fn name_of(request: &Request) -> &'static str {
         Request::Delete { .. } => "delete",
         Request::Provenance { .. } => "provenance",
         Request::Members { .. } => "members",
+        Request::Pin { .. } => "pin",
+        Request::Inventory { .. } => "inventory",
+        Request::Free { .. } => "free",
+        Request::Holdings { .. } => "holdings",
     }
 }

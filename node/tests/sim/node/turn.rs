@@ -117,8 +117,8 @@ fn hand_over(shard: &mut Shard, now: Micros, arrived: Arrived) {
         }
         Arrived::Connected { conn } => ShardEvent::Connected { connection: id(conn) },
         Arrived::Closed { conn } => ShardEvent::Closed { connection: id(conn) },
-        Arrived::Put { conn, request_id, disk, header, slot } => {
-            ShardEvent::Put { connection: id(conn), request_id, disk, header, slot }
+        Arrived::Put { conn, request_id, disk, header, slot, copy } => {
+            ShardEvent::Put { connection: id(conn), request_id, disk, header, slot, copy }
         }
         Arrived::Request { conn, request_id, disk, request } => {
             ShardEvent::Request { connection: id(conn), request_id, disk, request }

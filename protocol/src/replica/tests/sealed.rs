@@ -176,10 +176,9 @@ fn holdings_come_in_pages() {
     let mut driven = Driven::restored((1..=5).map(of).collect());
     let (mut cursor, mut seen, mut pages) = (Some(HoldingsCursor::default()), Vec::new(), 0);
     while let Some(from) = cursor {
-        let Reply::Holdings { identities, logs, next } = only_reply(&driven.ask(Request::Holdings { from })) else {
-            panic!("no holdings")
-        };
-        assert_eq!(identities, [DISK, RETIRED]);
+        let Reply::Holdings(page) = only_reply(&driven.ask(Request::Holdings { from })) else { panic!("no holdings") };
+        assert_eq!(page.identities, [DISK, RETIRED]);
+        let (logs, next) = (page.logs, page.next);
         let entries: usize = logs.iter().map(|log| 1 + log.segments.len()).sum();
         assert!(entries <= HOLDINGS_PER_ANSWER_MAX, "{entries}");
         for log in logs {

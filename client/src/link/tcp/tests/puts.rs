@@ -2,7 +2,7 @@
 
 use super::fake_node::{FakeNode, LOG, OTHER_DISK, SEGMENT, chunk};
 use super::{Subject, TcpLink};
-use crate::link::{LinkEvent, ReplicaLink};
+use crate::link::{LinkError, LinkEvent, ReplicaLink};
 use bytes::Bytes;
 use quarry_protocol::frame::{FrameHeader, FrameKind};
 use quarry_protocol::ids::{ChunkSeq, Epoch, LogId};
@@ -218,4 +218,28 @@ async fn a_later_subscription_takes_over_and_outlives_the_earlier_one() {
     let (id, _) = peer.put().await;
     peer.stored(id).await;
     assert_eq!(later_events.recv().await, Some((9, LinkEvent::Stored(ChunkSeq(0)))));
+}
+
+/// P16: a copy goes out as one, is stored when it returns, and a refusal names the replica.
+#[tokio::test]
+async fn a_copy_is_answered_to_whoever_makes_it() {
+    let node = FakeNode::start().await;
+    let (subject, mut peer) = Subject::connected(&node).await;
+    let payload = Bytes::from_static(b"copied");
+    let header = chunk(LOG, 4, &payload);
+    let answering = async {
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let (frame, body) = peer.frame().await;
+            assert_eq!(frame.kind, FrameKind::Copy);
+            assert_eq!(body[body.len() - payload.len()..], payload[..]);
+            ids.push(frame.request_id);
+        }
+        peer.stored(ids[0]).await;
+        peer.reply(ids[1], &Reply::Refused(Refusal::Full { live_bytes: 9, capacity_bytes: 10 })).await;
+    };
+    let copy = || subject.link.copy(header, payload.clone());
+    let (first, second, ()) = tokio::join!(copy(), copy(), answering);
+    assert!(first.is_ok(), "{first:?}");
+    assert!(matches!(second, Err(LinkError::Refused { refusal: Refusal::Full { .. }, .. })), "{second:?}");
 }
