@@ -7,7 +7,8 @@
 //!
 //! A newcomer's route: [`chunk`] (what is sent and stored), [`frame`] and [`message`] (how it travels),
 //! [`batch`] (how it lies on disk), [`writer`] (how an append becomes committed), [`replica`] (what a node
-//! may answer), [`bucket`] (the same answers from an object store), [`recovery`] (how a log changes hands) and [`record`] (what the register holds).
+//! may answer), [`bucket`] (the same answers from an object store), [`recovery`] (how a log changes hands),
+//! [`repair`] (how its copies are made whole again) and [`record`] (what the register holds).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,7 @@ pub mod reach;
 pub mod record;
 pub mod recovery;
 mod refusal;
+pub mod repair;
 pub mod replica;
 pub mod rotation;
 pub mod snapshot;

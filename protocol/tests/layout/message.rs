@@ -146,7 +146,8 @@ fn holdings() -> impl Strategy<Value = HoldingsPage> {
         segments: Vec::new(),
     });
     let of_log = (log, prop::collection::vec(segment, 0..9)).prop_map(|(log, segments)| LogHolding { segments, ..log });
-    let next = prop::option::of(id()).prop_map(|next| next.map(|segment| HoldingsCursor { log: LogId([7; 16]), segment }));
+    let next =
+        prop::option::of(id()).prop_map(|next| next.map(|segment| HoldingsCursor { log: LogId([7; 16]), segment }));
     (prop::collection::vec(any::<[u8; 16]>().prop_map(DiskId), 1..5), prop::collection::vec(of_log, 0..9), next)
         .prop_map(|(identities, logs, next)| HoldingsPage { identities, logs, next })
 }

@@ -284,10 +284,6 @@ fn a_sealed_segment_is_copied_here_and_freed_again() {
     fake.settle();
     assert_eq!(fake.reply(33), &Reply::Freed);
     let Reply::Holdings(page) = fake.reply(34) else { panic!("{:?}", fake.reply(34)) };
-    assert_eq!((page.logs[0].segments[0].chunks, page.next), (3, None), "asked before it was durable");
-    fake.ask(TWO, 35, Request::Holdings { from: HoldingsCursor::default() });
-    fake.settle();
-    let Reply::Holdings(page) = fake.reply(35) else { panic!("{:?}", fake.reply(35)) };
     assert_eq!((page.logs[0].word, page.logs[0].segments.len()), (known, 0));
     fake.handle(ShardEvent::Admin { ticket: 5, request: AdminRequest::Statistics });
     let Some(ShardEffect::Admin { answer: AdminAnswer::Statistics(statistics), .. }) = fake.shard.poll_effect() else {

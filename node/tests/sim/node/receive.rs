@@ -46,7 +46,7 @@ impl Node {
         let Ok(header) = FrameHeader::decode(&frame.head) else { return self.closed(core, conn) };
         match (header.kind, frame.body) {
             (FrameKind::Put | FrameKind::Copy, Body::Chunk { head, payload }) => {
-                self.receive_put(core, conn, &header, &head, payload)
+                self.receive_put(core, conn, &header, &head, payload);
             }
             (FrameKind::Request, Body::Control { bytes, from }) => {
                 self.receive_request(core, conn, &header, &bytes[from..]);

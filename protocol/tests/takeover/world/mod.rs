@@ -240,7 +240,7 @@ impl World {
             Load::Put { header, payload } => {
                 let (segment, seq) = (header.segment, header.seq);
                 self.owed.insert(ticket, Owed::Put { client, disk, segment, seq, connection });
-                self.nodes[node].put(ticket, disk, header, payload);
+                self.nodes[node].put(ticket, disk, (header, false), payload);
             }
             Load::Call { request, what } => {
                 self.owed.insert(ticket, Owed::Call { client, request });

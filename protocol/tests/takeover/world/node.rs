@@ -8,9 +8,9 @@ use quarry_protocol::record::ReplicaRef;
 use quarry_protocol::replica::{
     Identity, Replica, ReplicaEffect, ReplicaEvent, RestoredLog, RestoredSegment, Slot, Ticket, ToStore,
 };
-use quarry_protocol::snapshot::{LogRecord, LossRecord, Record};
+use quarry_protocol::snapshot::{LogRecord, Record};
 use quarry_protocol::time::Micros;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub(crate) type Key = (LogId, SegmentId, ChunkSeq);
 
@@ -24,6 +24,7 @@ pub(crate) enum Said {
 
 pub(crate) struct Node {
     pub(crate) at: ReplicaRef,
+    #[allow(dead_code, reason = "two test crates share this file, and one of them does not stop nodes")]
     pub(crate) running: bool,
     replica: Replica,
     slots: BTreeMap<Slot, Bytes>,
@@ -33,7 +34,8 @@ pub(crate) struct Node {
     /// What survives a crash.
     pub(crate) chunks: BTreeMap<Key, (ChunkHeader, Bytes)>,
     records: BTreeMap<LogId, LogRecord>,
-    losses: Vec<LossRecord>,
+    /// What was lost and not stored again since (D6).
+    losses: BTreeSet<Key>,
 }
 
 impl Node {
@@ -50,15 +52,20 @@ impl Node {
             unstored: VecDeque::new(),
             chunks: BTreeMap::new(),
             records: BTreeMap::new(),
-            losses: Vec::new(),
+            losses: BTreeSet::new(),
         }
     }
 
-    pub(crate) fn put(&mut self, from: Ticket, disk: DiskId, header: ChunkHeader, payload: Bytes) {
+    pub(crate) fn put(&mut self, from: Ticket, disk: DiskId, (header, copy): (ChunkHeader, bool), payload: Bytes) {
         let slot = Slot(self.next_slot);
         self.next_slot += 1;
         self.slots.insert(slot, payload);
-        self.replica.handle(Micros(0), ReplicaEvent::Put { from, disk, header, slot, copy: false });
+        self.replica.handle(Micros(0), ReplicaEvent::Put { from, disk, header, slot, copy });
+    }
+
+    #[allow(dead_code, reason = "two test crates share this file, and one of them fills disks")]
+    pub(crate) fn set_full(&mut self, is_full: bool) {
+        self.replica.handle(Micros(0), ReplicaEvent::Fullness { full: is_full.then_some((9, 10)) });
     }
 
     pub(crate) fn request(&mut self, from: Ticket, disk: DiskId, request: Request) {
@@ -81,13 +88,18 @@ impl Node {
             match what {
                 ToStore::Chunk { header, slot } => {
                     let payload = self.slots.remove(&slot).expect("a slot is given out once");
-                    self.chunks.insert((header.log, header.segment, header.seq), (header, payload));
+                    let key = (header.log, header.segment, header.seq);
+                    self.losses.remove(&key);
+                    self.chunks.insert(key, (header, payload));
                 }
                 ToStore::Control(Record::Log(record)) => {
                     let known = self.records.entry(record.log).or_insert(LogRecord { log: record.log, ..record });
                     known.merge(&record);
                 }
-                ToStore::Control(Record::Loss(loss)) => self.losses.push(loss),
+                ToStore::Control(Record::Loss(loss)) => {
+                    let seqs = loss.from.0..loss.to.0;
+                    self.losses.extend(seqs.map(|seq| (loss.log, loss.segment, ChunkSeq(seq))));
+                }
                 ToStore::Control(other) => panic!("a replica does not store {other:?}"),
             }
         }
@@ -118,12 +130,10 @@ impl Node {
             found.held.insert(*seq, seq.next());
             found.watermark = found.watermark.max(header.watermark);
         }
-        for loss in &self.losses {
-            log_of(loss.log);
-            let segment = loss.segment;
-            let found =
-                segments.entry((loss.log, segment)).or_insert(RestoredSegment { segment, ..Default::default() });
-            found.lost.insert(loss.from, loss.to);
+        for &(log, segment, seq) in &self.losses {
+            log_of(log);
+            let found = segments.entry((log, segment)).or_insert(RestoredSegment { segment, ..Default::default() });
+            found.lost.insert(seq, seq.next());
         }
         for ((log, _), segment) in segments {
             logs.get_mut(&log).expect("put there above").segments.push(segment);
@@ -135,7 +145,7 @@ impl Node {
     pub(crate) fn lose(&mut self, key: Key) {
         if self.chunks.remove(&key).is_some() {
             let (log, segment, from) = key;
-            self.losses.push(LossRecord { log, segment, from, to: from.next() });
+            self.losses.insert(key);
             self.replica.handle(Micros(0), ReplicaEvent::Lost { log, segment, from, to: from.next() });
         }
     }
