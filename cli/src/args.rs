@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Log(LogCommand),
     /// Whether the store is healthy, and what it can still lose
     Status(StatusArgs),
+    /// Make the copies of sealed segments whole again, and free those that no record needs
+    Repair(RepairArgs),
     /// Whether this machine and disk are fit for a storage node
     Doctor(DoctorArgs),
     /// Measure against what this machine's device and network can do
@@ -232,6 +234,27 @@ pub(crate) struct StatusArgs {
     /// tell of are asked where they say
     #[arg(long, value_name = "ADDR")]
     pub(crate) control: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    /// The logs to repair (default: all)
+    pub(crate) logs: Vec<String>,
+    /// Go on for ever: look again every minute
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// MiB to copy in a second, at most
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) budget: u64,
+    /// Seconds that a holder may not answer before another one is made in its place
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) patience: u64,
+    /// Seconds that nothing of a copy which no record needs was stored before it is freed
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) grace: u64,
+    /// Leave copies that no record needs where they are
+    #[arg(long)]
+    pub(crate) keep_orphans: bool,
 }
 
 #[derive(Debug, Args)]

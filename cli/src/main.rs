@@ -16,6 +16,7 @@ mod format;
 mod log;
 mod output;
 mod progress;
+mod repair;
 mod size;
 mod start;
 mod status;
@@ -56,6 +57,7 @@ fn run(cli: Cli, output: Output) -> Result<Health, Failure> {
         Command::Demo(args) => one_thread()?.block_on(demo::run(args, output)),
         Command::Drill(args) => one_thread()?.block_on(drill::run(args, output)),
         Command::Bench(args) => one_thread()?.block_on(bench::run(args, store, output)),
+        Command::Repair(args) => threads()?.block_on(repair::run(&args, store, output)),
         Command::Status(args) => threads()?.block_on(status::run(&args, store, output)),
         Command::Log(command) => threads()?.block_on(log::run(command, store, output)),
     }

@@ -161,6 +161,9 @@ pub struct OpenOptions {
     pub append_deadline: Duration,
     /// When the writer ends a segment and begins the next one.
     pub rotation: RotationOptions,
+    /// Whether the log's sealed segments are looked at in the background a while after the open, and repaired where copies of
+    /// them are missing or damaged: bounded in time and rate.
+    pub repair: bool,
 }
 
 /// When a writer ends a segment and begins the next one. Appends go on meanwhile; the bounds are soft.
@@ -207,6 +210,7 @@ impl Default for OpenOptions {
             deadline: Duration::from_secs(10),
             append_deadline: Duration::from_secs(30),
             rotation: RotationOptions::default(),
+            repair: true,
         }
     }
 }

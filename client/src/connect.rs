@@ -22,18 +22,23 @@ use std::sync::Arc;
 /// See [`crate::store_url`] for every parameter. Must be called inside a Tokio runtime. Fails if no node answers; those
 /// that do not answer yet are connected to when they do.
 pub async fn connect(url: &str) -> Result<Arc<dyn ChunkStore>, ConnectError> {
+    Ok(Arc::new(connect_to_quorum(url).await?))
+}
+
+/// As [`connect`], to the store behind the trait: it repairs, too.
+pub async fn connect_to_quorum(url: &str) -> Result<QuorumStore, ConnectError> {
     let parsed = StoreUrl::parse(url)?;
     let defaults =
         StoreDefaults { replicas: parsed.quorum.replicas(), ack_quorum: parsed.quorum.ack(), window: parsed.window };
     match parsed.place {
-        StorePlace::Memory { name } => Ok(Arc::new(MemoryStore::named(&name).store_with(defaults))),
+        StorePlace::Memory { name } => Ok(MemoryStore::named(&name).store_with(defaults)),
         StorePlace::Nodes { nodes, cluster, register } => {
             let register = open_register(url, register).await?;
             let cluster = Arc::new(NodeCluster::new(cluster, nodes));
             let zones = zones_of(url, &cluster).await?;
             let latency = LatencyClass::LocalDisk;
             cluster.follow();
-            Ok(Arc::new(QuorumStore::new(cluster, Arc::new(register), zones, defaults, latency)))
+            Ok(QuorumStore::new(cluster, Arc::new(register), zones, defaults, latency))
         }
     }
 }

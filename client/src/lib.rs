@@ -32,6 +32,7 @@ pub mod quorum_store;
 mod random;
 pub mod reader;
 pub mod register;
+pub mod repair;
 pub mod store_url;
 mod tail;
 mod told;
@@ -43,9 +44,11 @@ pub use chunk_store::{
     ChunkStore, ChunkStream, CreateMode, Deleted, OpenOptions, Opened, ReadChunk, ReadOptions, ReadRange,
     RecoveryReport, RotationOptions, Tail,
 };
-pub use connect::connect;
+pub use connect::{connect, connect_to_quorum};
 pub use error::{
     AppendError, ConnectError, DeleteError, Fate, InspectError, ListError, OpenError, ReadError, TailError, TrimError,
 };
 pub use inspection::Inspection;
 pub use log_writer::{LogWriter, PendingAppend, Receipt, RotateError, Rotated};
+pub use quorum_store::QuorumStore;
+pub use repair::{Orphan, OrphanFate, RepairOptions};

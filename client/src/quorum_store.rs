@@ -7,14 +7,17 @@ use crate::cluster::Cluster;
 use crate::error::{DeleteError, InspectError, ListError, OpenError, ReadError, TailError, TrimError};
 use crate::inspection::Inspection;
 use crate::register::Register;
+use crate::repair::{self, Orphan, RepairOptions, Repairs};
 use crate::trim::Trims;
 use crate::{delete, inspect, list, open, reader, tail, trim};
 use async_trait::async_trait;
 use quarry_protocol::ids::ChunkSeq;
 use quarry_protocol::limits::{WINDOW_BYTES_DEFAULT, WINDOW_CHUNKS_DEFAULT};
 use quarry_protocol::record::Window;
+use quarry_protocol::repair::{RepairFailure, RepairProgress, RepairReport};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What an open gets that does not ask for anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) register: Arc<dyn Register>,
     pub(crate) defaults: StoreDefaults,
     pub(crate) trims: Trims,
+    pub(crate) repairs: Repairs,
     zones: Vec<String>,
     latency: LatencyClass,
 }
@@ -63,7 +67,25 @@ impl QuorumStore {
         defaults: StoreDefaults,
         latency: LatencyClass,
     ) -> Self {
-        Self { parts: Arc::new(Parts { cluster, register, defaults, trims: Trims::default(), zones, latency }) }
+        let (trims, repairs) = (Trims::default(), Repairs::default());
+        Self { parts: Arc::new(Parts { cluster, register, defaults, trims, repairs, zones, latency }) }
+    }
+
+    /// Makes the copies of a log's sealed segments whole again (P16); `progress` is told how far it is. Dropping the future
+    /// stops the repair where it stands, and another one goes on from there.
+    pub async fn repair(
+        &self,
+        name: &str,
+        options: &RepairOptions,
+        progress: &mut (dyn FnMut(RepairProgress) + Send),
+    ) -> Result<RepairReport, RepairFailure> {
+        repair::repair(&self.parts, name, options, progress).await
+    }
+
+    /// Copies that no record needs; frees those that may be freed (P13) and were idle for `grace`, if one is given. Fails if the
+    /// register does not answer.
+    pub async fn orphans(&self, grace: Option<Duration>) -> Result<Vec<Orphan>, String> {
+        repair::orphans(&self.parts, grace).await
     }
 }
 

@@ -97,4 +97,15 @@ pub trait Cluster: Send + Sync {
 
     /// Chooses the replicas of a new segment: distinct zones, kept ones first, then live ones.
     async fn place(&self, request: PlaceRequest<'_>) -> Result<Placement, PlaceError>;
+
+    /// Every disk of every node that answers, under the name in force.
+    async fn disks(&self) -> Vec<ReplicaRef> {
+        Vec::new()
+    }
+
+    /// Whether the node at a replica's address answers and is another disk (P14); what it says then. A node that does not answer
+    /// says nothing.
+    async fn is_gone(&self, _replica: &ReplicaRef) -> Option<String> {
+        None
+    }
 }

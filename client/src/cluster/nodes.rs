@@ -11,6 +11,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use quarry_protocol::ids::{DiskId, LogId};
 use quarry_protocol::member::Member;
+use quarry_protocol::message::NodeInfo;
 use quarry_protocol::record::ReplicaRef;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -226,6 +227,24 @@ impl Cluster for NodeCluster {
         let answers =
             self.survey_until(|answers| if choose(answers).is_ok() { SURVEY_GRACE } else { SURVEY_TIMEOUT }).await;
         choose(&answers)
+    }
+
+    async fn disks(&self) -> Vec<ReplicaRef> {
+        let nodes = self.survey().await.into_iter().filter_map(|node| node.info.ok());
+        let disks = |info: NodeInfo| {
+            let (address, zone) = (info.advertise, info.zone);
+            let at = move |disk| ReplicaRef { disk, address: address.clone(), zone: zone.clone() };
+            info.shards.into_iter().map(move |shard| at(shard.disk))
+        };
+        nodes.flat_map(disks).collect()
+    }
+
+    async fn is_gone(&self, replica: &ReplicaRef) -> Option<String> {
+        let address = lock(&self.learned).place_of(replica.disk).unwrap_or_else(|| replica.address.clone());
+        let asked = timeout_at(Instant::now() + SURVEY_TIMEOUT, handshake::introduction(&address, &self.name)).await;
+        let info = asked.ok()?.ok()?.info;
+        let here = |disk| info.shards.iter().any(|shard| shard.disk == disk || shard.retired.contains(&disk));
+        (!here(replica.disk)).then(|| format!("{address} answers, without disk {}", replica.disk))
     }
 }
 

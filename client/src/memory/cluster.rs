@@ -51,4 +51,8 @@ impl Cluster for MemoryCluster {
         }
         Ok(Placement { replicas: chosen, live })
     }
+
+    async fn disks(&self) -> Vec<ReplicaRef> {
+        self.nodes.iter().filter(|node| node.is_up()).map(|node| node.replica_ref()).collect()
+    }
 }

@@ -4,6 +4,8 @@ use crate::cluster::PlaceRequest;
 use crate::link::LinkError;
 use crate::quorum_store::Parts;
 use crate::register::{RegisterError, SwapError};
+use bytes::Bytes;
+use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
 use quarry_protocol::limits::READ_BYTES_MAX;
 use quarry_protocol::message::{Answer, Request};
@@ -18,12 +20,16 @@ pub(crate) const REGISTER_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn read_record(parts: &Parts, request: RequestNo, name: String) -> RecoveryEvent {
-    let result = match timeout(REGISTER_TIMEOUT, parts.register.read(&name)).await {
+    RecoveryEvent::RecordRead { request, result: read_found(parts, &name).await }
+}
+
+/// Reads a record, if there is one, and says whether asking again may help.
+pub(crate) async fn read_found(parts: &Parts, name: &str) -> Result<Option<(Version, LogRecord)>, RegisterFailure> {
+    match timeout(REGISTER_TIMEOUT, parts.register.read(name)).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => Err(register_failure(&error)),
         Err(_) => Err(RegisterFailure::Unavailable(format!("no answer within {REGISTER_TIMEOUT:?}"))),
-    };
-    RecoveryEvent::RecordRead { request, result }
+    }
 }
 
 pub(crate) fn register_failure(error: &RegisterError) -> RegisterFailure {
@@ -91,7 +97,17 @@ pub(super) async fn fetch(
     (log, segment): (LogId, SegmentId),
     seq: ChunkSeq,
 ) -> RecoveryEvent {
-    let result = match parts.cluster.link(&from).read(log, segment, seq, 1, READ_BYTES_MAX).await {
+    RecoveryEvent::Fetched { request, result: fetch_chunk(parts, &from, (log, segment), seq).await }
+}
+
+/// Reads one chunk from one replica, verified.
+pub(crate) async fn fetch_chunk(
+    parts: &Parts,
+    from: &ReplicaRef,
+    (log, segment): (LogId, SegmentId),
+    seq: ChunkSeq,
+) -> Result<(ChunkHeader, Bytes), FetchFailure> {
+    match parts.cluster.link(from).read(log, segment, seq, 1, READ_BYTES_MAX).await {
         Ok(answer) => match answer.chunks.into_iter().next() {
             Some(chunk) => Ok((chunk.header, chunk.payload)),
             None => Err(FetchFailure::Answer(answer.answer)),
@@ -99,6 +115,5 @@ pub(super) async fn fetch(
         // A chunk that does not verify is unknown, never absent (P8).
         Err(LinkError::Corrupt { .. }) => Err(FetchFailure::Answer(Answer::Unknown)),
         Err(error) => Err(FetchFailure::Unreachable(error.to_string())),
-    };
-    RecoveryEvent::Fetched { request, result }
+    }
 }

@@ -13,7 +13,9 @@ mod options;
 mod refused;
 mod takeover;
 
-pub(crate) use effects::{PLACE_TIMEOUT, REGISTER_TIMEOUT, register_failure, swap_record};
+pub(crate) use effects::{
+    PLACE_TIMEOUT, REGISTER_TIMEOUT, fetch_chunk, read_found, register_failure, swap_record,
+};
 pub(crate) use refused::delete_error;
 pub(crate) use takeover::take_over;
 
@@ -22,6 +24,7 @@ use crate::error::OpenError;
 use crate::log_writer::LogWriter;
 use crate::quorum_store::Parts;
 use crate::random::random_id;
+use crate::repair::Repairs;
 use crate::trim;
 use quarry_protocol::ids::OwnerId;
 use quarry_protocol::limits::{STRAGGLER_BYTES_MAX, STRAGGLER_CHUNKS_MAX};
@@ -50,6 +53,9 @@ pub(crate) async fn open(parts: &Arc<Parts>, name: &str, options: &OpenOptions) 
     tracing::debug!(log = name, epoch = %report.epoch, next_seq = %report.next_seq, kept = report.kept, copied = report.copied,
         took = ?report.took, "opened");
     trim::tell_after_open(parts, &recovered);
+    if options.repair {
+        Repairs::after_open(parts, name);
+    }
     let writer = start_writer(parts, options, &purpose, recovered);
     Ok(Opened { writer, report })
 }

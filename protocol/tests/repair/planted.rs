@@ -11,6 +11,9 @@ const SEEDS_MAX: u64 = 2000;
 fn every_bug_in_repair_and_freeing_is_found() {
     let bugs = [
         Bug::StaleWordAccepted,
+        Bug::PinnedEarly,
+        Bug::FreeOnAbsent,
+        Bug::CopyIntoDeletedLog,
         Bug::PinForgotten,
         Bug::RepairSwapsFirst,
         Bug::RepairUnverified,

@@ -40,7 +40,7 @@ fn damage(world: &mut World, dice: &mut Dice) {
     }
 }
 
-fn step(world: &mut World, dice: &mut Dice, read: &mut Vec<LogRecord>) {
+fn step(world: &mut World, dice: &mut Dice, read: &mut Vec<Option<LogRecord>>) {
     match dice.roll(100) {
         0..=59 if !world.parcels.is_empty() => {
             let at = dice.roll(world.parcels.len() as u64) as usize;
@@ -70,12 +70,14 @@ fn step(world: &mut World, dice: &mut Dice, read: &mut Vec<LogRecord>) {
             world.crash(node, dice.roll(4) as usize);
         }
         88 | 89 => damage(world, dice),
-        90 if dice.roll(3) == 0 => world.take_over(),
-        91 if dice.roll(6) == 0 => world.trim(ChunkSeq(dice.roll(12))),
-        92 => read.push(world.record.clone()),
+        90 if dice.roll(3) == 0 && !world.record.deleted => world.take_over(),
+        91 if dice.roll(6) == 0 && !world.record.deleted => world.trim(ChunkSeq(dice.roll(12))),
+        91 if dice.roll(60) == 0 && !world.record.deleted => world.delete(),
+        // A register may fail to show a record; that is no word.
+        92 => read.push((dice.roll(4) > 0).then(|| world.record.clone())),
         93..=95 if !read.is_empty() => {
             let record = read[dice.roll(read.len() as u64) as usize].clone();
-            world.free(&record, dice.roll(world.nodes.len() as u64) as usize);
+            world.free(record.as_ref(), dice.roll(world.nodes.len() as u64) as usize);
         }
         96 => {
             let first = world.repairs.keys().next().copied();
@@ -105,6 +107,9 @@ pub(crate) fn run(seed: u64) {
     world.away = None;
     let clients: Vec<u64> = world.repairs.keys().copied().collect();
     clients.into_iter().for_each(|client| world.cut_short(client));
+    if world.record.deleted {
+        return;
+    }
     let mut last = None;
     for _ in 0..3 {
         let client = world.repair(RepairConfig { patience_us: 1_000_000, ..World::config() });

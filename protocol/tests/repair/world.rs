@@ -255,7 +255,7 @@ impl World {
         self.owed.insert(ticket, (client, load.clone()));
         match load {
             Load::Call(_, what) | Load::Fetch(_, what) | Load::Free(what) => {
-                self.nodes[node].request(ticket, disk, what)
+                self.nodes[node].request(ticket, disk, what);
             }
             Load::Copy(_, header, payload) => {
                 let is_full = self.full.contains(&disk);
@@ -384,12 +384,26 @@ impl World {
         }
     }
 
-    /// Somebody who read `record` frees what it does not need of a node's holdings.
-    pub(crate) fn free(&mut self, record: &LogRecord, node: usize) {
+    /// The log is deleted, and nodes hear of it sooner or later.
+    pub(crate) fn delete(&mut self) {
+        let mut record = self.record.changed();
+        record.epoch = record.epoch.next();
+        record.deleted = true;
+        let what = Request::Delete { log: LOG, epoch: record.epoch };
+        self.change(record);
+        for node in 0..self.nodes.len() {
+            let disk = self.nodes[node].at.disk;
+            self.parcels.push_back(Parcel::ToNode { node, disk, client: 0, load: Load::Free(what.clone()) });
+        }
+    }
+
+    /// Somebody who read `record`, or none, frees what it does not need of a node's holdings.
+    pub(crate) fn free(&mut self, record: Option<&LogRecord>, node: usize) {
+        let word = record.unwrap_or(&self.record).number;
         let page = self.holdings(node);
         for holding in page.logs.iter().filter(|holding| holding.log == LOG).flat_map(|holding| &holding.segments) {
-            if may_free(Some(record), LOG, holding.segment, &page.identities).is_ok() {
-                let what = Request::Free { log: LOG, segment: holding.segment, word: record.number };
+            if may_free(record, LOG, holding.segment, &page.identities).is_ok() {
+                let what = Request::Free { log: LOG, segment: holding.segment, word };
                 let disk = self.nodes[node].at.disk;
                 self.parcels.push_back(Parcel::ToNode { node, disk, client: 0, load: Load::Free(what) });
             }
@@ -444,9 +458,16 @@ impl World {
         })
     }
 
-    /// `tla/Repair.tla`: NeverFewerCopies, NothingFreedThatTheRecordNames and NothingBadWithoutALoss in one: whoever the record
+    /// `NeverFewerCopies`, `NothingFreedThatTheRecordNames` and `NothingBadWithoutALoss` of the model in one: whoever the record
     /// names has all of it, unless it was hurt itself.
     pub(crate) fn check(&self) {
+        for node in &self.nodes {
+            let kept = node.chunks.keys().any(|(log, ..)| *log == LOG);
+            assert!(!kept || !node.has_deleted(LOG), "pitfall 11: {} has chunks of a log it deleted", node.at.address);
+        }
+        if self.record.deleted {
+            return;
+        }
         for segment in self.record.segments.iter().filter(|segment| segment.is_sealed()) {
             assert_eq!(segment.replicas.len(), 3, "a repair keeps the number of holders");
             for holder in &segment.replicas {

@@ -68,6 +68,12 @@ impl Node {
         self.replica.handle(Micros(0), ReplicaEvent::Fullness { full: is_full.then_some((9, 10)) });
     }
 
+    /// Whether a deletion of the log is durable here.
+    #[allow(dead_code, reason = "two test crates share this file, and one of them deletes")]
+    pub(crate) fn has_deleted(&self, log: LogId) -> bool {
+        self.records.get(&log).is_some_and(|record| record.deleted.0 > 0)
+    }
+
     pub(crate) fn request(&mut self, from: Ticket, disk: DiskId, request: Request) {
         self.replica.handle(Micros(0), ReplicaEvent::Request { from, disk, request });
     }

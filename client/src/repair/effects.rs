@@ -1,0 +1,89 @@
+//! Each effect of a repair as a future that ends in the event the machine waits for. Each is bounded in time.
+
+use crate::cluster::PlaceRequest;
+use crate::link::LinkError;
+use crate::open::{fetch_chunk, read_found, swap_record};
+use crate::quorum_store::Parts;
+use bytes::Bytes;
+use quarry_protocol::chunk::ChunkHeader;
+use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
+use quarry_protocol::message::{Refusal, Request};
+use quarry_protocol::record::{LogRecord, ReplicaRef, Version};
+use quarry_protocol::recovery::RequestNo;
+use quarry_protocol::repair::{CopyFailure, RepairEvent, Unanswered};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a placement may take.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) async fn read_record(parts: &Parts, request: RequestNo, name: String) -> RepairEvent {
+    RepairEvent::RecordRead { request, result: read_found(parts, &name).await }
+}
+
+pub(super) async fn swap(parts: &Parts, request: RequestNo, expected: Version, record: Box<LogRecord>) -> RepairEvent {
+    RepairEvent::Swapped { request, outcome: swap_record(parts, Some(&expected), &record).await }
+}
+
+/// Those of a placement that are new. Fewer than wanted are better than none.
+pub(super) async fn place(
+    parts: &Parts,
+    request: RequestNo,
+    (log, wanted): (LogId, usize),
+    keep: Vec<ReplicaRef>,
+    avoid: Vec<DiskId>,
+) -> RepairEvent {
+    let asked = |replicas| PlaceRequest { keep: &keep, avoid: &avoid, ..PlaceRequest::new(log, replicas, &[]) };
+    let placed = async {
+        match parts.cluster.place(asked(keep.len() + wanted)).await {
+            Err(error) if !error.zones.is_empty() => parts.cluster.place(asked(error.zones.len())).await,
+            placed => placed,
+        }
+    };
+    let is_new = |replica: &ReplicaRef| !keep.iter().any(|kept| kept.zone == replica.zone);
+    let result = match timeout(PLACE_TIMEOUT, placed).await {
+        Ok(Ok(placement)) => Ok(placement.replicas.into_iter().filter(is_new).collect()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {PLACE_TIMEOUT:?}")),
+    };
+    RepairEvent::Placed { request, result }
+}
+
+pub(super) async fn call(parts: &Parts, request: RequestNo, to: ReplicaRef, what: Request) -> RepairEvent {
+    let result = match parts.cluster.link(&to).call(what).await {
+        Ok(reply) => Ok(reply),
+        // P14: whoever is at the address says that it is another disk.
+        Err(LinkError::Refused { refusal: refusal @ Refusal::WrongDisk { .. }, .. }) => {
+            Err(Unanswered::Gone(refusal.to_string()))
+        }
+        Err(error) => match parts.cluster.is_gone(&to).await {
+            Some(why) => Err(Unanswered::Gone(why)),
+            None => Err(Unanswered::Silent(error.to_string())),
+        },
+    };
+    RepairEvent::Replied { request, result }
+}
+
+pub(super) async fn fetch(
+    parts: &Parts,
+    request: RequestNo,
+    from: ReplicaRef,
+    (log, segment): (LogId, SegmentId),
+    seq: ChunkSeq,
+) -> RepairEvent {
+    RepairEvent::Fetched { request, result: fetch_chunk(parts, &from, (log, segment), seq).await }
+}
+
+pub(super) async fn copy(
+    parts: &Parts,
+    request: RequestNo,
+    to: ReplicaRef,
+    header: ChunkHeader,
+    payload: Bytes,
+) -> RepairEvent {
+    let result = parts.cluster.link(&to).copy(header, payload).await.map_err(|error| match error {
+        LinkError::Refused { refusal, .. } => CopyFailure::Refused(refusal),
+        error => CopyFailure::Unreachable(error.to_string()),
+    });
+    RepairEvent::Copied { request, result }
+}

@@ -1,0 +1,68 @@
+//! Making copies whole again, and freeing those that nobody needs: the shells of [`quarry_protocol::repair`].
+//!
+//! ```text
+//!   quarry repair ─┐
+//!   open, later ───┼─► Running ──► Repair ──► effects: register, placement, calls, chunks
+//!   a bad read ────┘      ▲                      │
+//!                         └───── events ◄────────┘
+//! ```
+
+mod background;
+mod effects;
+mod orphans;
+mod running;
+
+pub use orphans::{Orphan, OrphanFate};
+
+pub(crate) use background::Repairs;
+pub(crate) use orphans::orphans;
+
+use crate::quorum_store::Parts;
+use quarry_protocol::ids::{DiskId, SegmentId};
+use quarry_protocol::repair::{
+    REPAIR_BYTES_PER_S_DEFAULT, REPAIR_PATIENCE_US_DEFAULT, RepairConfig, RepairFailure, RepairProgress, RepairReport,
+};
+use running::Running;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How to repair a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepairOptions {
+    /// Bytes to copy in a second, at most.
+    pub bytes_per_s: u64,
+    /// How long a holder may not answer before another one is made in its place.
+    pub patience: Duration,
+    /// Disks that are not to hold anything any more.
+    pub leaving: BTreeSet<DiskId>,
+    /// The segments to look at; none for all.
+    pub only: Option<BTreeSet<SegmentId>>,
+}
+
+impl Default for RepairOptions {
+    fn default() -> Self {
+        Self {
+            bytes_per_s: REPAIR_BYTES_PER_S_DEFAULT,
+            patience: Duration::from_micros(REPAIR_PATIENCE_US_DEFAULT),
+            leaving: BTreeSet::new(),
+            only: None,
+        }
+    }
+}
+
+/// Repairs the sealed segments of a log; `progress` is told how far it is.
+pub(crate) async fn repair(
+    parts: &Parts,
+    name: &str,
+    options: &RepairOptions,
+    progress: &mut (dyn FnMut(RepairProgress) + Send),
+) -> Result<RepairReport, RepairFailure> {
+    let config = RepairConfig {
+        name: name.to_owned(),
+        bytes_per_s: options.bytes_per_s,
+        patience_us: u64::try_from(options.patience.as_micros()).unwrap_or(u64::MAX),
+        leaving: options.leaving.clone(),
+        only: options.only.clone(),
+    };
+    Running::new(parts, config).run(progress).await
+}
