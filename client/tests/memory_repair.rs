@@ -102,3 +102,27 @@ async fn a_chunk_that_nobody_has_is_reported() {
     let missing = store.repair("none", &RepairOptions::default(), &mut |_| {}).await;
     assert!(matches!(missing, Err(RepairFailure::NotFound { .. })), "{missing:?}");
 }
+
+/// A reader that meets a lost chunk gets it from another replica, and has the lost one repaired in the background.
+#[tokio::test]
+async fn a_read_has_what_it_missed_repaired() {
+    let (memory, store) = sealed().await;
+    let record = store.inspect("log").await.expect("inspects").record;
+    let held: Vec<usize> = (0..5).map(|replica| memory.chunks_held(replica)).collect();
+    for replica in 0..5 {
+        // Two of three lack it: whoever is asked first, somebody is met who cannot give it.
+        if held[replica] > 0 && replica != held.iter().rposition(|chunks| *chunks > 0).expect("a holder") {
+            assert!(memory.lose_chunk(replica, record.log, ChunkSeq(3)));
+        }
+    }
+    let range = ReadRange { from: Some(ChunkSeq(0)), to: Some(ChunkSeq(10)) };
+    // Pieces of several chunks are asked of whoever's turn it is: a few reads meet everybody.
+    let whole = async {
+        while (0..5).any(|replica| memory.chunks_held(replica) != held[replica]) {
+            let chunks = store.read("log", range, ReadOptions::default()).await.expect("reads");
+            assert_eq!(futures::StreamExt::count(chunks).await, 10);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), whole).await.expect("it is repaired in the end");
+}

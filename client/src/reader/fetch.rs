@@ -21,9 +21,14 @@ pub(super) struct Source {
     pub(super) segment: Segment,
     /// How long a piece may be out of reach on every replica.
     pub(super) deadline: Duration,
+    /// Told when a replica cannot give a chunk of a sealed segment that it should have.
+    damaged: Damaged,
     /// How often each replica failed; only a hint for the order.
     failures: [AtomicU32; REPLICAS_MAX],
 }
+
+/// Who wants to know of damage.
+pub(super) type Damaged = Box<dyn Fn() + Send + Sync>;
 
 /// What is wanted: at least the first of these chunks, and as many more as one answer holds.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +57,14 @@ enum Failure {
 }
 
 impl Source {
-    pub(super) fn new(cluster: Arc<dyn Cluster>, log: LogId, segment: Segment, deadline: Duration) -> Self {
-        Self { cluster, log, segment, deadline, failures: Default::default() }
+    pub(super) fn new(
+        cluster: Arc<dyn Cluster>,
+        log: LogId,
+        segment: Segment,
+        deadline: Duration,
+        damaged: Damaged,
+    ) -> Self {
+        Self { cluster, log, segment, deadline, damaged, failures: Default::default() }
     }
 
     /// Chunks of `piece`, from its first on, at least one.
@@ -108,6 +119,13 @@ impl Source {
         let replica = &self.segment.replicas[index];
         let link = self.cluster.link(replica);
         let answer = link.read(self.log, self.segment.id, piece.from, piece.count, PIECE_BYTES).await;
+        let lacks =
+            |answer: &ReadAnswer| answer.chunks.is_empty() && matches!(answer.answer, Answer::Never | Answer::Unknown);
+        if self.segment.is_sealed()
+            && answer.as_ref().map_or_else(|why| matches!(why, LinkError::Corrupt { .. }), lacks)
+        {
+            (self.damaged)();
+        }
         let failure = match answer {
             Ok(ReadAnswer { chunks, .. }) if !chunks.is_empty() => {
                 self.failures[index].store(0, Ordering::Relaxed);

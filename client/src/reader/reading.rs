@@ -8,6 +8,7 @@ use crate::error::ReadError;
 use crate::link::Chunk;
 use crate::lookup::lookup;
 use crate::quorum_store::Parts;
+use crate::repair::Repairs;
 use crate::tail::committed;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
@@ -199,7 +200,14 @@ impl Reading {
             && self.source.as_ref().is_none_or(|source| source.segment != *segment)
         {
             let (cluster, log) = (Arc::clone(&self.parts.cluster), self.reach.record().log);
-            self.source = Some(Arc::new(Source::new(cluster, log, segment.clone(), self.options.deadline)));
+            let (parts, name) = (Arc::downgrade(&self.parts), self.reach.record().name.clone());
+            let id = segment.id;
+            // Read-repair: whoever reads does not wait for it.
+            let damaged = Box::new(move || {
+                parts.upgrade().into_iter().for_each(|parts| Repairs::after_damage(&parts, &name, id));
+            });
+            let deadline = self.options.deadline;
+            self.source = Some(Arc::new(Source::new(cluster, log, segment.clone(), deadline, damaged)));
         }
         readable
     }

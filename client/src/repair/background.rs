@@ -75,8 +75,8 @@ async fn run(parts: &Weak<Parts>, name: &str) {
         only,
         ..RepairOptions::default()
     };
-    let round = tokio::time::timeout(ROUND_MAX, repair(&parts, name, &options, &mut |_| {}));
-    match round.await {
+    let round = tokio::time::timeout(ROUND_MAX, repair(&parts, name, &options, &mut |_| {})).await;
+    match round {
         Ok(Ok(report)) if report.lost().next().is_some() => {
             let segments: Vec<_> = report.lost().map(|lost| lost.segment.to_string()).collect();
             tracing::error!(log = name, "chunks of segments {} are on no replica that answers", segments.join(", "));

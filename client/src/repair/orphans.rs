@@ -4,7 +4,7 @@ use crate::open::REGISTER_TIMEOUT;
 use crate::quorum_store::Parts;
 use futures::stream::{self, StreamExt};
 use quarry_protocol::ids::{DiskId, LogId, SegmentId};
-use quarry_protocol::message::{HoldingsCursor, LogHolding, Refusal, Reply, Request};
+use quarry_protocol::message::{HoldingsCursor, HoldingsPage, LogHolding, Refusal, Reply, Request};
 use quarry_protocol::record::{LogRecord, ReplicaRef};
 use quarry_protocol::repair::judge::{Kept, may_free};
 use std::collections::BTreeMap;
@@ -104,11 +104,12 @@ pub(crate) async fn holdings(parts: &Parts, at: &ReplicaRef) -> Result<(Vec<Disk
     loop {
         match link.call(Request::Holdings { from }).await {
             Ok(Reply::Holdings(page)) => {
-                all.extend(page.logs);
-                match page.next {
+                let HoldingsPage { identities, logs, next } = *page;
+                all.extend(logs);
+                match next {
                     Some(next) if next > from => from = next,
                     Some(_) => return Err("its holdings do not come to an end".to_owned()),
-                    None => return Ok((page.identities, all)),
+                    None => return Ok((identities, all)),
                 }
             }
             Ok(reply) => return Err(format!("it answered with {reply:?}")),
