@@ -41,6 +41,11 @@ pub(crate) enum Command {
     Log(LogCommand),
     /// Whether the store is healthy, and what it can still lose
     Status(StatusArgs),
+    /// What would be lost if nodes went away: nothing, redundancy, availability or data
+    CheckImpact(CheckImpactArgs),
+    /// Look after storage nodes
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Make the copies of sealed segments whole again, and free those that no record needs
     Repair(RepairArgs),
     /// Whether this machine and disk are fit for a storage node
@@ -234,6 +239,31 @@ pub(crate) struct StatusArgs {
     /// tell of are asked where they say
     #[arg(long, value_name = "ADDR")]
     pub(crate) control: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckImpactArgs {
+    /// `host:port` of a node as records name it, or a zone
+    #[arg(long, value_name = "NODE", required = true, num_args = 1..)]
+    pub(crate) without: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Move everything off a node while it serves, and say when it may be removed
+    Drain(DrainArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// `host:port` of the node's first shard, as clients know it
+    pub(crate) node: String,
+    /// MiB to copy in a second, at most
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) budget: u64,
+    /// `host:port` of the node's control plane (default: as the nodes tell, or its port + 64)
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) control: Option<String>,
 }
 
 #[derive(Debug, Args)]

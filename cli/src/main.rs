@@ -5,6 +5,7 @@
 
 mod args;
 mod bench;
+mod check_impact;
 mod chunked_input;
 mod cluster;
 mod demo;
@@ -14,6 +15,7 @@ mod drill;
 mod exit;
 mod format;
 mod log;
+mod node;
 mod output;
 mod progress;
 mod repair;
@@ -57,6 +59,8 @@ fn run(cli: Cli, output: Output) -> Result<Health, Failure> {
         Command::Demo(args) => one_thread()?.block_on(demo::run(args, output)),
         Command::Drill(args) => one_thread()?.block_on(drill::run(args, output)),
         Command::Bench(args) => one_thread()?.block_on(bench::run(args, store, output)),
+        Command::CheckImpact(args) => threads()?.block_on(check_impact::run(&args, store, output)),
+        Command::Node(command) => threads()?.block_on(node::run(command, store, output)),
         Command::Repair(args) => threads()?.block_on(repair::run(&args, store, output)),
         Command::Status(args) => threads()?.block_on(status::run(&args, store, output)),
         Command::Log(command) => threads()?.block_on(log::run(command, store, output)),

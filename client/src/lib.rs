@@ -51,4 +51,4 @@ pub use error::{
 pub use inspection::Inspection;
 pub use log_writer::{LogWriter, PendingAppend, Receipt, RotateError, Rotated};
 pub use quorum_store::QuorumStore;
-pub use repair::{Orphan, OrphanFate, RepairOptions};
+pub use repair::{LogImpact, Orphan, OrphanFate, RepairOptions};

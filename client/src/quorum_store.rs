@@ -7,13 +7,13 @@ use crate::cluster::Cluster;
 use crate::error::{DeleteError, InspectError, ListError, OpenError, ReadError, TailError, TrimError};
 use crate::inspection::Inspection;
 use crate::register::Register;
-use crate::repair::{self, Orphan, RepairOptions, Repairs};
+use crate::repair::{self, LogImpact, Orphan, RepairOptions, Repairs};
 use crate::trim::Trims;
 use crate::{delete, inspect, list, open, reader, tail, trim};
 use async_trait::async_trait;
 use quarry_protocol::ids::ChunkSeq;
 use quarry_protocol::limits::{WINDOW_BYTES_DEFAULT, WINDOW_CHUNKS_DEFAULT};
-use quarry_protocol::record::Window;
+use quarry_protocol::record::{LogRecord, ReplicaRef, Window};
 use quarry_protocol::repair::{RepairFailure, RepairProgress, RepairReport};
 use std::fmt;
 use std::sync::Arc;
@@ -86,6 +86,16 @@ impl QuorumStore {
     /// register does not answer.
     pub async fn orphans(&self, grace: Option<Duration>) -> Result<Vec<Orphan>, String> {
         repair::orphans(&self.parts, grace).await
+    }
+
+    /// What would happen to each log without the replicas that `goes` names. Fails if the register does not answer.
+    pub async fn impact_without(&self, goes: &(dyn Fn(&ReplicaRef) -> bool + Sync)) -> Result<Vec<LogImpact>, String> {
+        repair::without(&self.parts, goes).await
+    }
+
+    /// The records of logs with segments on the replicas that `named` names, each with those segments only.
+    pub async fn records_naming(&self, named: &(dyn Fn(&ReplicaRef) -> bool + Sync)) -> Result<Vec<LogRecord>, String> {
+        repair::naming(&self.parts, named).await
     }
 }
 

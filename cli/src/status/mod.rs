@@ -53,6 +53,16 @@ pub(crate) async fn run(args: &StatusArgs, store: Option<String>, output: Output
     })
 }
 
+/// Marks the node at `node` as being emptied, so that nothing new is placed on it.
+pub(crate) async fn drain(seeds: &[String], node: &str, control: Option<&str>, cluster: &str) -> Result<(), String> {
+    let known = members::find(seeds, &[], cluster).await;
+    let addresses: Vec<_> = known.iter().map(|known| known.address.as_str()).collect();
+    let found = known.iter().find(|known| known.address == node);
+    let found = found.ok_or_else(|| format!("no node is known at {node}: there are {}", addresses.join(", ")))?;
+    let control = control.unwrap_or(&found.control);
+    nodes::drain(control).await.map_err(|why| format!("{node} (control plane {control}) is not marked: {why}"))
+}
+
 fn text(judgement: &Judgement, nodes: &[NodeSeen], logs: &LogsSeen) -> String {
     let lose = match (judgement.verdict, judgement.can_lose_nodes) {
         (Verdict::Unavailable, _) => "what is down must come back first".to_owned(),

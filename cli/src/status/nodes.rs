@@ -3,7 +3,7 @@
 use super::members::{self, Known};
 use futures::future::join_all;
 use quarry_node::control::proto::admin_client::AdminClient;
-use quarry_node::control::proto::{ShardStatus, StatusReply, StatusRequest};
+use quarry_node::control::proto::{DrainRequest, ShardStatus, StatusReply, StatusRequest};
 use quarry_protocol::limits::SHARDS_MAX;
 use quarry_protocol::member::Member;
 use serde::Serialize;
@@ -220,6 +220,17 @@ async fn status(control: &str) -> Result<StatusReply, String> {
         let channel = endpoint.connect().await.map_err(|why| root_cause(&why))?;
         let reply = AdminClient::new(channel).status(StatusRequest {}).await;
         reply.map(tonic::Response::into_inner).map_err(|why| why.message().to_owned())
+    };
+    timeout(ANSWER_WITHIN, asking).await.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_WITHIN:?}")))
+}
+
+/// Has the node marked as being emptied.
+pub(super) async fn drain(control: &str) -> Result<(), String> {
+    let asking = async {
+        let endpoint = Endpoint::from_shared(format!("http://{control}")).map_err(|why| why.to_string())?;
+        let channel = endpoint.connect().await.map_err(|why| root_cause(&why))?;
+        let reply = AdminClient::new(channel).drain(DrainRequest {}).await;
+        reply.map(|_| ()).map_err(|why| why.message().to_owned())
     };
     timeout(ANSWER_WITHIN, asking).await.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_WITHIN:?}")))
 }

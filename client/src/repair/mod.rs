@@ -9,12 +9,15 @@
 
 mod background;
 mod effects;
+mod impact;
 mod orphans;
 mod running;
 
+pub use impact::LogImpact;
 pub use orphans::{Orphan, OrphanFate};
 
 pub(crate) use background::Repairs;
+pub(crate) use impact::{naming, without};
 pub(crate) use orphans::orphans;
 
 use crate::quorum_store::Parts;

@@ -119,7 +119,7 @@ pub(crate) async fn holdings(parts: &Parts, at: &ReplicaRef) -> Result<(Vec<Disk
 }
 
 /// Every record that can be read, by log id. One that cannot frees nothing: its log is not found here.
-async fn records(parts: &Parts) -> Result<BTreeMap<LogId, LogRecord>, String> {
+pub(super) async fn records(parts: &Parts) -> Result<BTreeMap<LogId, LogRecord>, String> {
     let listed = timeout(REGISTER_TIMEOUT, parts.register.list("")).await;
     let names = listed.map_err(|_| format!("no answer within {REGISTER_TIMEOUT:?}"))?.map_err(|why| why.to_string())?;
     let read = |name: String| async move { timeout(REGISTER_TIMEOUT, parts.register.read(&name)).await };

@@ -27,6 +27,7 @@ mod config;
 mod copying;
 mod effect;
 mod event;
+pub mod impact;
 pub mod judge;
 mod party;
 mod pinning;
