@@ -77,7 +77,7 @@ async fn a_replaced_holders_copy_is_freed() {
     let report = store.repair("log", &options, &mut |_| {}).await.expect("repairs");
     assert_eq!(report.segments[0].replaced.len(), 1, "{report:#?}");
     assert_eq!(memory.chunks_held(leaves), 10);
-    let orphans = store.orphans(Some(Duration::from_secs(600))).await.expect("the register answers");
+    let orphans = store.orphans(Some(Duration::from_mins(10))).await.expect("the register answers");
     assert_eq!(orphans.iter().map(|orphan| &orphan.fate).collect::<Vec<_>>(), [&OrphanFate::Waits], "{orphans:#?}");
     let orphans = store.orphans(Some(Duration::ZERO)).await.expect("the register answers");
     assert_eq!(orphans.iter().map(|orphan| &orphan.fate).collect::<Vec<_>>(), [&OrphanFate::Freed], "{orphans:#?}");

@@ -12,7 +12,7 @@ use report::{LogLine, Report};
 use std::time::Duration;
 
 /// How often `--watch` looks again.
-const WATCH_PAUSE: Duration = Duration::from_secs(60);
+const WATCH_PAUSE: Duration = Duration::from_mins(1);
 
 pub(crate) async fn run(args: &RepairArgs, store: Option<String>, output: Output) -> Result<Health, Failure> {
     let store = store::open_quorum(store).await?;

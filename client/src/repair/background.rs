@@ -12,32 +12,42 @@ use std::time::Duration;
 const AFTER_OPEN: Duration = Duration::from_secs(10);
 /// How long damage is collected before it is repaired.
 const AFTER_DAMAGE: Duration = Duration::from_millis(100);
+/// How long a background repair may take; the next open begins another one.
+const ROUND_MAX: Duration = Duration::from_mins(5);
 /// Most logs that wait for a background repair. Past it, further ones are left to the next open, or to `quarry repair`.
 const LOGS_WAITING_MAX: usize = 256;
 
-/// What waits to be repaired: segments by log, none for all of a log's.
+/// What waits to be repaired, by log.
 #[derive(Debug, Default)]
 pub(crate) struct Repairs {
-    waiting: Mutex<BTreeMap<String, Option<BTreeSet<SegmentId>>>>,
+    waiting: Mutex<BTreeMap<String, Waiting>>,
+}
+
+/// What of a log waits.
+#[derive(Debug, Default)]
+struct Waiting {
+    segments: BTreeSet<SegmentId>,
+    /// Every other segment, too.
+    all: bool,
 }
 
 impl Repairs {
+    /// Whether the log did not wait before, and there is room for it.
     fn queue(&self, name: &str, segment: Option<SegmentId>) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if !waiting.contains_key(name) && waiting.len() >= LOGS_WAITING_MAX {
+        let is_new = !waiting.contains_key(name);
+        if is_new && waiting.len() >= LOGS_WAITING_MAX {
             return false;
         }
-        let is_new = !waiting.contains_key(name);
-        let segments = waiting.entry(name.to_owned()).or_insert_with(|| Some(BTreeSet::new()));
-        match (segment, segments.as_mut()) {
-            (Some(segment), Some(some)) => _ = some.insert(segment),
-            (None, _) => *segments = None,
-            (Some(_), None) => {}
+        let wanted = waiting.entry(name.to_owned()).or_default();
+        match segment {
+            Some(segment) => _ = wanted.segments.insert(segment),
+            None => wanted.all = true,
         }
         is_new
     }
 
-    fn take(&self, name: &str) -> Option<Option<BTreeSet<SegmentId>>> {
+    fn take(&self, name: &str) -> Option<Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
     }
 
@@ -66,13 +76,13 @@ impl Repairs {
 
 async fn run(parts: &Weak<Parts>, name: &str) {
     let Some(parts) = parts.upgrade() else { return };
-    let Some(only) = parts.repairs.take(name) else { return };
+    let Some(waiting) = parts.repairs.take(name) else { return };
     // It does not wait for holders that are away: nobody may be there to see it through. And it leaves most of the budget to
     // repairs that were asked for.
     let options = RepairOptions {
         bytes_per_s: REPAIR_BYTES_PER_S_DEFAULT / 4,
         patience: Duration::MAX,
-        only,
+        only: (!waiting.all).then_some(waiting.segments),
         ..RepairOptions::default()
     };
     let round = tokio::time::timeout(ROUND_MAX, repair(&parts, name, &options, &mut |_| {})).await;
@@ -89,6 +99,3 @@ async fn run(parts: &Weak<Parts>, name: &str) {
         Err(_) => tracing::debug!(log = name, "a background repair took longer than {ROUND_MAX:?}"),
     }
 }
-
-/// How long a background repair may take; the next open begins another one.
-const ROUND_MAX: Duration = Duration::from_secs(300);
