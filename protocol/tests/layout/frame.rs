@@ -63,7 +63,7 @@ fn what_differs_is_named() {
     let mut other_version = hex(REPLY);
     other_version[4] = 9;
     assert_eq!(FrameHeader::decode(&other_version), Err(FrameError::Version { got: 9 }));
-    for kind in [0, 3, 0x8000, 0x8004, 0xffff_u16] {
+    for kind in [0, 4, 0x8000, 0x8004, 0xffff_u16] {
         let bytes = forged(|b| b[6..8].copy_from_slice(&kind.to_le_bytes()));
         assert_eq!(FrameHeader::decode(&bytes), Err(FrameError::Kind { got: kind }));
     }
