@@ -2,7 +2,7 @@
 
 use crate::world::{World, id};
 use quarry_protocol::ids::{ChunkSeq, SegmentId};
-use quarry_protocol::record::LogRecord;
+use quarry_protocol::record::{LogRecord, Segment};
 use quarry_protocol::repair::{RepairConfig, SegmentOutcome};
 
 /// Seeds of every test run.
@@ -24,16 +24,19 @@ impl Dice {
 
 fn damage(world: &mut World, dice: &mut Dice) {
     let (epoch, node) = (1 + dice.roll(2), dice.roll(world.nodes.len() as u64) as usize);
-    // One copy of each segment is left alone: what is lost for good is the business of other tests.
-    let segment = world.record.segments.iter().find(|segment| segment.id == id(epoch));
-    let Some(segment) = segment else { return };
+    // One copy of each segment is left alone: what is lost for good is the business of other tests. A wipe takes a copy of each.
     let disk = world.nodes[node].at.disk;
-    let others = segment.replicas.iter().filter(|holder| holder.disk != disk);
-    let good = others.filter(|holder| world.is_good(segment, holder.disk)).count();
+    let spared = |segment: &Segment| {
+        let others = segment.replicas.iter().filter(|holder| holder.disk != disk);
+        others.filter(|holder| world.is_good(segment, holder.disk)).count() >= 2
+    };
+    let sealed = || world.record.segments.iter().filter(|segment| segment.is_sealed());
+    let may_wipe = sealed().all(spared);
+    let may_hurt = sealed().any(|segment| segment.id == id(epoch) && spared(segment));
     let seq = ChunkSeq(8 * (epoch - 1) + dice.roll(8));
-    if good >= 2 {
+    if may_hurt {
         match dice.roll(4) {
-            0 => world.wipe(node),
+            0 if may_wipe => world.wipe(node),
             1 => world.damage(node, id(epoch), seq, true),
             _ => world.damage(node, id(epoch), seq, false),
         }

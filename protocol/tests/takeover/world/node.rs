@@ -118,6 +118,9 @@ impl Node {
         self.write_down(survive.min(self.unstored.len()));
         self.unstored.clear();
         self.slots.clear();
+        // A replay takes nothing of a deleted log in.
+        let records = &self.records;
+        self.chunks.retain(|(log, ..), _| records.get(log).is_none_or(|record| record.deleted.0 == 0));
         self.replica = Replica::new(self.replica.identity().clone(), self.restored());
     }
 
