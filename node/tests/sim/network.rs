@@ -49,6 +49,12 @@ impl Frame {
         Self { head, body: Body::Chunk { head: header.encode(), payload } }
     }
 
+    /// A copy that a repair makes.
+    pub(crate) fn copy(id: u64, disk: DiskId, header: &ChunkHeader, payload: Bytes) -> Self {
+        let head = FrameHeader::chunk(FrameKind::Copy, id, disk, header.stored_bytes()).encode();
+        Self { head, body: Body::Chunk { head: header.encode(), payload } }
+    }
+
     pub(crate) fn stored(id: u64, disk: DiskId) -> Self {
         Self { head: FrameHeader::control(FrameKind::Stored, id, disk, &[]).encode(), body: Body::None }
     }

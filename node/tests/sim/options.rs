@@ -103,6 +103,7 @@ pub(crate) struct Options {
     pub(crate) open: u64,
     pub(crate) read: u64,
     pub(crate) trim: u64,
+    pub(crate) repair: u64,
     pub(crate) delete: u64,
     pub(crate) rates: Rates,
     pub(crate) operations: OperationFaults,
@@ -150,6 +151,7 @@ impl Options {
             open: numbers.pick(&[10, 40, 100]),
             read: numbers.pick(&[0, 10, 40]),
             trim: numbers.pick(&[0, 0, 10, 40]),
+            repair: numbers.pick(&[0, 5, 20]),
             // A node that misses a deletion keeps the log's chunks (P13, not built yet): large ones would fill it for good.
             delete: numbers.pick(&[0, 0, 2, 10]) * u64::from(!large),
             rates: Rates::draw(numbers, fallible),

@@ -58,12 +58,15 @@ pub(crate) fn receipt(revision: &str, (from, steps): (u64, u64), total: &Total, 
     text
 }
 
-fn done(counts: &Counts) -> [(&'static str, u64); 11] {
+fn done(counts: &Counts) -> [(&'static str, u64); 14] {
     [
         ("chunks acknowledged", counts.acknowledged),
         ("chunks given to readers", counts.read),
         ("takeovers", counts.takeovers),
         ("rotations", counts.rotations),
+        ("repairs", counts.repairs),
+        ("copies made by repairs", counts.copies),
+        ("copies freed", counts.freed),
         ("stalls at a boundary in doubt", counts.stalls),
         ("takeovers that failed and said so", counts.failed_opens),
         ("trims", counts.trims),

@@ -5,6 +5,7 @@
 //! caller was told that nobody knows, and it may certainly fail. For a while the register may be out of reach.
 
 use crate::core::{ClientId, Core, Event};
+use quarry_protocol::ids::LogId;
 use quarry_protocol::record::{LogRecord, Version};
 use quarry_protocol::recovery::{RegisterFailure, RequestNo, SwapOutcome};
 use std::collections::BTreeMap;
@@ -71,6 +72,11 @@ fn version_of(version: u64) -> Version {
 impl Register {
     pub(crate) fn record(&self, name: &str) -> Option<&LogRecord> {
         self.records.get(name).map(|(_, record)| record)
+    }
+
+    /// The record of the log of this very id.
+    pub(crate) fn of(&self, log: LogId) -> Option<&LogRecord> {
+        self.records.values().map(|(_, record)| record).find(|record| record.log == log)
     }
 
     fn read(&self, name: &str) -> Option<(Version, LogRecord)> {

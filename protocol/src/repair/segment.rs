@@ -110,7 +110,8 @@ impl Repair {
         let trouble = job.trouble.clone();
         let outcome = if lacking.is_empty() && leaving.is_empty() {
             SegmentOutcome::Whole
-        } else if !lost.is_empty() {
+        } else if !lost.is_empty() && !someone_is_silent {
+            // Who does not answer has lost nothing (P8): only what every holder says that it lacks is lost.
             SegmentOutcome::Lost { seqs: lost, lacking }
         } else {
             let why = trouble.unwrap_or_else(|| {

@@ -27,6 +27,10 @@ pub(super) enum Pending {
         ask: Ask,
         until: u64,
     },
+    Copy {
+        ask: Ask,
+        until: u64,
+    },
     Read {
         ask: Ask,
         until: u64,
@@ -51,7 +55,7 @@ impl Pending {
     pub(super) fn ask(&self) -> Option<Ask> {
         match self {
             Self::Put { .. } => None,
-            Self::Call { ask, .. } | Self::Read { ask, .. } => Some(*ask),
+            Self::Call { ask, .. } | Self::Copy { ask, .. } | Self::Read { ask, .. } => Some(*ask),
         }
     }
 
@@ -62,7 +66,7 @@ impl Pending {
     pub(super) fn until(&self, put_us: u64) -> u64 {
         match self {
             Self::Put { at, .. } => at + put_us,
-            Self::Call { until, .. } | Self::Read { until, .. } => *until,
+            Self::Call { until, .. } | Self::Copy { until, .. } | Self::Read { until, .. } => *until,
         }
     }
 }

@@ -106,6 +106,18 @@ impl Links {
         core.send_to_node(conn, Frame::put(id, disk, header, payload));
     }
 
+    /// Has a replica store a copy; a link that is not up refuses it.
+    pub(super) fn copy(&mut self, core: &mut Core, to: &ReplicaRef, header: &ChunkHeader, payload: Bytes, ask: Ask) {
+        let Some(link) = self.of_disks.get_mut(&to.disk).filter(|link| link.phase == Phase::Up) else {
+            return self.out.push_back(Outcome::Answered { ask, result: Err("the link is down".to_owned()) });
+        };
+        let id = self.next_request;
+        self.next_request += 1;
+        link.begin(id, Pending::Copy { ask, until: core.now + CALL_US }, core.now);
+        let conn = link.conn.expect("it is up");
+        core.send_to_node(conn, Frame::copy(id, to.disk, header, payload));
+    }
+
     /// Asks anything but a put.
     pub(super) fn call(&mut self, core: &mut Core, to: &ReplicaRef, request: Request, ask: Ask) {
         if self.buckets.is_bucket(to) {
@@ -162,6 +174,9 @@ impl Links {
         match (header.kind, frame.body) {
             (FrameKind::Stored, _) => match link.pending.remove(&id) {
                 Some(Pending::Put { segment, seq, .. }) => self.out.push_back(Outcome::Stored { disk, segment, seq }),
+                Some(Pending::Copy { ask, .. }) => {
+                    self.out.push_back(Outcome::Answered { ask, result: Ok(Answered::Stored) });
+                }
                 None => {}
                 Some(_) => return Err("it answered something else with \"stored\"".to_owned()),
             },
@@ -206,7 +221,9 @@ impl Links {
                 Outcome::Refused { disk, segment, seq, refusal }
             }
             (Some(Pending::Put { .. }), reply) => return Err(format!("it answered a put with {reply:?}")),
-            (Some(Pending::Call { ask, .. }), reply) => Outcome::Answered { ask, result: Ok(Answered::Reply(reply)) },
+            (Some(Pending::Call { ask, .. } | Pending::Copy { ask, .. }), reply) => {
+                Outcome::Answered { ask, result: Ok(Answered::Reply(reply)) }
+            }
             (Some(Pending::Read { ask, chunks, next, corrupt, .. }), reply) => {
                 let result = match reply {
                     _ if corrupt => Ok(Answered::Corrupt),

@@ -8,6 +8,7 @@ mod link;
 mod links;
 mod opening;
 mod reading;
+mod repairing;
 mod telling;
 mod trimming;
 mod writing;
@@ -15,6 +16,7 @@ mod writing;
 pub(crate) use links::Links;
 pub(crate) use opening::{Opening, name_of};
 pub(crate) use reading::Reading;
+pub(crate) use repairing::{CopyName, Repairing};
 pub(crate) use trimming::Trimming;
 pub(crate) use writing::Writing;
 
@@ -38,6 +40,11 @@ pub(crate) enum Ask {
     Trim(RequestNo),
     Tail(RequestNo),
     Tell(RequestNo),
+    Repair(RequestNo),
+    RepairFetch(RequestNo),
+    /// A copy that a repair makes.
+    Copy(RequestNo),
+    Free,
     /// A piece of a read.
     Piece,
 }
@@ -46,6 +53,7 @@ pub(crate) enum Ask {
 #[derive(Clone, Debug)]
 pub(crate) enum Answered {
     Reply(Reply),
+    Stored,
     Chunks {
         chunks: Vec<(ChunkHeader, Bytes)>,
         answer: Answer,
@@ -88,6 +96,7 @@ pub(crate) enum Role {
     Writing(Box<Writing>),
     Reading(Box<Reading>),
     Trimming(Box<Trimming>),
+    Repairing(Box<Repairing>),
     /// It ended; whether it did what it was for.
     Over {
         done: bool,
@@ -131,7 +140,7 @@ impl Client {
     }
 
     pub(crate) fn is_reader(&self) -> bool {
-        matches!(self.role, Role::Reading(_) | Role::Trimming(_))
+        matches!(self.role, Role::Reading(_) | Role::Trimming(_) | Role::Repairing(_))
     }
 
     /// Begins nothing new.
@@ -181,6 +190,7 @@ impl Client {
             (_, News::Object { asker, outcome }) => links.performed(core, asker, outcome),
             (Role::Opening(opening), news) => opening.hear(core, links, news),
             (Role::Writing(writing), news) => writing.hear(core, links, news),
+            (Role::Repairing(repairing), news) => repairing.hear(core, links, news),
             (Role::Reading(reading), News::Register(news)) => reading.hear(core, links, news),
             (Role::Trimming(trimming), News::Register(news)) => trimming.hear(core, links, news),
             _ => {}
@@ -200,6 +210,7 @@ impl Client {
                 Role::Writing(writing) => writing.take(core, links, &outcome),
                 Role::Reading(reading) => reading.take(core, links, outcome),
                 Role::Trimming(trimming) => trimming.take(core, links, outcome),
+                Role::Repairing(repairing) => repairing.take(core, links, outcome),
                 Role::Over { .. } => {}
             }
             self.change(core);
@@ -216,6 +227,7 @@ impl Client {
             Role::Writing(writing) => writing.tick(core, links),
             Role::Reading(reading) => reading.tick(core, links),
             Role::Trimming(trimming) => trimming.tick(core, links),
+            Role::Repairing(repairing) => repairing.tick(core, links),
             Role::Over { .. } => {}
         }
         self.change(core);
@@ -230,6 +242,7 @@ impl Client {
             Role::Writing(writing) => writing.is_over().then_some(Role::Over { done: true }),
             Role::Reading(reading) => reading.over.map(|done| Role::Over { done }),
             Role::Trimming(trimming) => trimming.over.map(|done| Role::Over { done }),
+            Role::Repairing(repairing) => repairing.over.map(|done| Role::Over { done }),
             Role::Over { .. } => None,
         };
         if let Some(next) = next {
@@ -249,6 +262,7 @@ impl Client {
             Role::Writing(writing) => writing.due(),
             Role::Reading(reading) => reading.due(),
             Role::Trimming(trimming) => trimming.due(),
+            Role::Repairing(repairing) => repairing.due(),
             Role::Over { .. } => return,
         };
         let paused = (self.paused_until > core.now && !self.waiting.is_empty()).then_some(self.paused_until);

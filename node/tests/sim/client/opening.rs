@@ -6,11 +6,10 @@ use crate::directory::Placement;
 use crate::register::{RegisterNews, Wanted};
 use quarry_protocol::ids::{DiskId, LogId, OwnerId, SegmentId};
 use quarry_protocol::limits::READ_BYTES_MAX;
-use quarry_protocol::message::{Answer, Request};
+use quarry_protocol::message::Request;
 use quarry_protocol::record::ReplicaRef;
 use quarry_protocol::recovery::{
-    FetchFailure, OpenMode, Purpose, Recovery, RecoveryConfig, RecoveryEffect, RecoveryError, RecoveryEvent,
-    RecoveryReport,
+    OpenMode, Purpose, Recovery, RecoveryConfig, RecoveryEffect, RecoveryError, RecoveryEvent, RecoveryReport,
 };
 
 #[derive(Debug)]
@@ -189,19 +188,7 @@ fn answered(ask: Ask, result: Result<Answered, String>) -> Option<RecoveryEvent>
         (Ask::Recovery(request), Ok(Answered::Reply(reply))) => RecoveryEvent::Replied { request, result: Ok(reply) },
         (Ask::Recovery(request), Ok(_)) => RecoveryEvent::Replied { request, result: Err("chunks".to_owned()) },
         (Ask::Recovery(request), Err(why)) => RecoveryEvent::Replied { request, result: Err(why) },
-        (Ask::Fetch(request), result) => {
-            let result = match result {
-                Ok(Answered::Chunks { mut chunks, answer }) => match chunks.pop() {
-                    Some(chunk) => Ok(chunk),
-                    None => Err(FetchFailure::Answer(answer)),
-                },
-                // P8: a chunk that does not verify is unknown.
-                Ok(Answered::Corrupt) => Err(FetchFailure::Answer(Answer::Unknown)),
-                Ok(Answered::Reply(reply)) => Err(FetchFailure::Unreachable(format!("{reply:?}"))),
-                Err(why) => Err(FetchFailure::Unreachable(why)),
-            };
-            RecoveryEvent::Fetched { request, result }
-        }
+        (Ask::Fetch(request), result) => RecoveryEvent::Fetched { request, result: super::repairing::fetched(result) },
         _ => return None,
     })
 }

@@ -5,6 +5,7 @@ use super::{Node, Question, ShardHost};
 use crate::core::{ConnId, Core};
 use crate::network::Frame;
 use crate::numbers::Numbers;
+use crate::oracle::Oracle;
 use quarry_node::shard::Shard;
 use quarry_node::store::{ChunkKey, Place};
 use quarry_protocol::frame::FrameHeader;
@@ -16,7 +17,7 @@ use quarry_protocol::snapshot::LossRecord;
 impl Node {
     pub(super) fn answer_stored(&mut self, core: &mut Core, shard: usize, conn: ConnId, request_id: u64, disk: DiskId) {
         let question = self.shards[shard].questions.remove(&(conn, request_id));
-        let Some((named, Question::Put { log, segment, seq })) = question else {
+        let Some((named, Question::Put { log, segment, seq, copy })) = question else {
             panic!("request {request_id} of connection {conn} was answered \"stored\", and is no put or was answered")
         };
         core.effect("stored", [self.index as u64, u64::from(conn), segment.epoch.0, seq.0]);
@@ -26,7 +27,7 @@ impl Node {
         // P4: what lies below the floor counts as stored.
         let trimmed = seq < host.disk.durable_record(log).floor;
         assert!(durable || trimmed, "P4: {segment}/{seq} is answered \"stored\" and is not durable");
-        core.oracle.stored(disk, log, (segment, seq));
+        core.oracle.stored(disk, log, (segment, seq), copy);
         self.send(core, conn, Frame::stored(request_id, disk));
     }
 
@@ -44,6 +45,11 @@ impl Node {
             if !matches!(reply, Reply::Refused(_)) {
                 host.check_name(named, &question);
                 host.check_durable(&question, &reply);
+            }
+            if let (Question::Free { log, segment, .. }, Reply::Freed) = (&question, &reply) {
+                let names = [&[host.names.current], &host.names.retired[..]].concat();
+                let record = core.register.of(*log);
+                core.oracle.freed(*log, *segment, &names, record);
             }
             note(core, (named, named != host.identity), &question, &reply);
         }
@@ -86,7 +92,7 @@ impl ShardHost {
             (Question::Inventory { log, segment }, Reply::Inventory { runs, .. }) => {
                 self.check_runs(*log, *segment, runs);
             }
-            (Question::Free { log, word }, Reply::Freed) => {
+            (Question::Free { log, word, .. }, Reply::Freed) => {
                 let record = self.disk.durable_record(*log);
                 assert!(record.word == *word, "P13: freed by word {word}, durable is {record:?}");
             }
@@ -94,9 +100,11 @@ impl ShardHost {
         }
     }
 
-    /// P13: what turned out to be damaged is kept as it is, until it is trimmed or its log deleted.
-    pub(super) fn check_kept(&self, shard: &Shard) {
-        for loss in shard.losses() {
+    /// P13: what turned out to be damaged is kept as it is, until it is trimmed, its log deleted, or a copy that no record needs
+    /// freed.
+    pub(super) fn check_kept(&self, shard: &Shard, oracle: &Oracle) {
+        let freed = |loss: &LossRecord| oracle.may_be_freed(loss.log, loss.segment, self.identity);
+        for loss in shard.losses().filter(|loss| !freed(loss)) {
             for key in self.disk.held_of(&loss) {
                 assert!(shard.locate(&key).is_some(), "P13: {key:?} was damaged, and is not kept any more");
             }
@@ -147,9 +155,10 @@ fn note(core: &mut Core, (disk, retired): (DiskId, bool), question: &Question, r
         }
         (Question::Trim { log }, Reply::Trimmed { floor }) => oracle.trimmed((disk, retired), *log, *floor),
         (Question::Delete { log }, Reply::Deleted) => oracle.deleted(disk, *log),
-        (Question::Pin { .. }, Reply::Pinned { .. })
-        | (Question::Inventory { .. }, Reply::Inventory { .. })
-        | (Question::Free { .. }, Reply::Freed) => {}
+        (Question::Inventory { log, segment }, Reply::Inventory { runs, .. }) => {
+            oracle.inventoried(disk, *log, *segment, runs);
+        }
+        (Question::Pin { .. }, Reply::Pinned { .. }) | (Question::Free { .. }, Reply::Freed) => {}
         (_, Reply::Refused(why)) => core.effect(name_of(why), [0; 4]),
         (question, reply) => panic!("{question:?} was answered with {reply:?}"),
     }

@@ -61,7 +61,7 @@ pub(super) enum Operation {
 /// A request that a shard has not answered: what the oracle has to know of it.
 #[derive(Debug)]
 pub(super) enum Question {
-    Put { log: LogId, segment: SegmentId, seq: ChunkSeq },
+    Put { log: LogId, segment: SegmentId, seq: ChunkSeq, copy: bool },
     Fence { log: LogId },
     Freeze { log: LogId, segment: SegmentId },
     Inspect { log: LogId },
@@ -69,7 +69,7 @@ pub(super) enum Question {
     Delete { log: LogId },
     Pin { log: LogId },
     Inventory { log: LogId, segment: SegmentId },
-    Free { log: LogId, word: RecordNumber },
+    Free { log: LogId, segment: SegmentId, word: RecordNumber },
 }
 
 /// A shard, and the disk below it.

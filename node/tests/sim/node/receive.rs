@@ -76,8 +76,8 @@ impl Node {
         core.step("put", [self.index as u64, u64::from(conn), segment.epoch.0, seq.0]);
         let host = &mut self.shards[shard];
         let slot = host.take_slot(payload);
-        host.questions.insert((conn, frame.request_id), (frame.disk, Question::Put { log, segment, seq }));
         let (request_id, disk, copy) = (frame.request_id, frame.disk, frame.kind == FrameKind::Copy);
+        host.questions.insert((conn, request_id), (disk, Question::Put { log, segment, seq, copy }));
         self.arrive(core, shard, Arrived::Put { conn, request_id, disk, header: chunk, slot, copy });
     }
 
@@ -124,7 +124,7 @@ fn question_of(request: &Request) -> Option<Question> {
         Request::Delete { log, .. } => Question::Delete { log: *log },
         Request::Pin { log, .. } => Question::Pin { log: *log },
         Request::Inventory { log, segment, .. } => Question::Inventory { log: *log, segment: *segment },
-        Request::Free { log, word, .. } => Question::Free { log: *log, word: *word },
+        Request::Free { log, segment, word } => Question::Free { log: *log, segment: *segment, word: *word },
         Request::Hello { .. }
         | Request::Read { .. }
         | Request::Provenance { .. }

@@ -33,7 +33,7 @@ impl Node {
         self.shards[at.shard].questions.retain(|(conn, _), _| !closed.contains(conn));
         if core.healed || core.numbers.below(CHECK_EVERY) == 0 {
             shard.invariants();
-            self.shards[at.shard].check_kept(&shard);
+            self.shards[at.shard].check_kept(&shard, &core.oracle);
         }
         let due = shard.poll_timeout();
         self.shards[at.shard].shard = Some(shard);

@@ -85,6 +85,11 @@ impl Oracle {
             let claimed = record.owner == before.owner || record.epoch > before.epoch;
             assert!(claimed, "P7: {} took the log over from {} at the same epoch", record.owner, before.owner);
             self.check_floor(before, record);
+            for was in before.segments.iter().filter(|was| !was.is_sealed()) {
+                let now = find(record, was.id).filter(|now| !now.is_sealed());
+                let same = now.is_none_or(|now| now.replicas == was.replicas);
+                assert!(same, "P16: the replicas of {}, which is not sealed, change: {was:?}, {now:?}", was.id);
+            }
             for was in before.segments.iter().filter(|was| was.is_sealed()) {
                 let now = find(record, was.id).map(|now| now.end);
                 assert!(now.is_none_or(|now| now == was.end), "segment {} was sealed again: {was:?}, {now:?}", was.id);

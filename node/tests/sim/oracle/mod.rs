@@ -5,6 +5,7 @@
 //! `replicas` (what replicas said) and `replays` (what a node still knows after a crash).
 
 mod clients;
+mod repairs;
 mod replays;
 mod replicas;
 
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
 use quarry_protocol::ranges::SeqRanges;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A chunk by its name.
 pub(crate) type Name = (SegmentId, ChunkSeq);
@@ -28,6 +29,15 @@ pub(super) struct Named {
 impl Named {
     pub(super) fn is_stored_on(&self, disk: DiskId) -> bool {
         self.stored.contains(&disk)
+    }
+
+    /// A segment's copies are gone from these disks.
+    pub(super) fn forget(&mut self, disks: &[DiskId]) {
+        self.stored.retain(|disk| !disks.contains(disk));
+    }
+
+    pub(super) fn disks(&self) -> &[DiskId] {
+        &self.stored
     }
 
     pub(super) fn holders(&self) -> usize {
@@ -50,6 +60,8 @@ pub(super) struct LogBook {
     pub(super) deleted: bool,
     /// The floor in the register.
     pub(super) floor: ChunkSeq,
+    /// Segments whose copies were asked to be freed, with the disks: they may be gone, and may come back.
+    pub(super) freeing: BTreeSet<(SegmentId, DiskId)>,
     /// The next seq to be acknowledged in each segment.
     pub(super) next_ack: BTreeMap<SegmentId, ChunkSeq>,
 }
@@ -80,6 +92,9 @@ pub(crate) struct Counts {
     pub(crate) read: u64,
     pub(crate) takeovers: u64,
     pub(crate) rotations: u64,
+    pub(crate) repairs: u64,
+    pub(crate) copies: u64,
+    pub(crate) freed: u64,
     pub(crate) stalls: u64,
     pub(crate) failed_opens: u64,
     pub(crate) trims: u64,
@@ -95,6 +110,9 @@ impl Counts {
         self.read += other.read;
         self.takeovers += other.takeovers;
         self.rotations += other.rotations;
+        self.repairs += other.repairs;
+        self.copies += other.copies;
+        self.freed += other.freed;
         self.stalls += other.stalls;
         self.failed_opens += other.failed_opens;
         self.trims += other.trims;

@@ -70,7 +70,7 @@ impl Oracle {
                     continue;
                 }
                 let held = replayed.index.get(&ChunkKey { log: *log, segment, seq }).is_some();
-                if named.is_stored_on(identity) && !held {
+                if named.is_stored_on(identity) && !held && !self.may_be_freed(*log, segment, identity) {
                     let lost = is_lost(replayed, *log, (segment, seq));
                     assert!(
                         lost,

@@ -5,12 +5,16 @@ use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
 use quarry_protocol::message::{Answer, Run, SegmentView};
 
 impl Oracle {
-    /// A put was answered "stored".
-    pub(crate) fn stored(&mut self, disk: DiskId, log: LogId, (segment, seq): Name) {
+    /// A put was answered "stored". A copy that repair makes is not its writer's put: no fence keeps it out.
+    pub(crate) fn stored(&mut self, disk: DiskId, log: LogId, (segment, seq): Name, copy: bool) {
         let said = self.said(disk, log);
         let fence = said.fence;
-        assert!(segment.epoch >= fence, "P3: disk {disk} stored {segment}/{seq} after its fence at {fence}");
+        assert!(copy || segment.epoch >= fence, "P3: disk {disk} stored {segment}/{seq} after its fence at {fence}");
         assert!(!said.deleted, "P13: disk {disk} stored {segment}/{seq} after it deleted the log");
+        if copy && let Some(never) = said.never.get_mut(&segment) {
+            // "Never" was about the writer's puts; where the segment ends is decided by now.
+            never.remove(seq, seq.next());
+        }
         self.holds(disk, log, (segment, seq));
     }
 
@@ -99,7 +103,8 @@ impl Oracle {
             return;
         }
         let names = book.names.range((segment, from.max(book.floor))..(segment, to.max(book.floor)));
-        for ((segment, seq), named) in names {
+        let freeing = book.freeing.contains(&(segment, disk));
+        for ((segment, seq), named) in names.filter(|_| !freeing) {
             assert!(!named.is_stored_on(disk), "P8: disk {disk} said stored, and now never, of {segment}/{seq}");
         }
         if for_ever {

@@ -41,6 +41,10 @@ impl World {
                 let all = self.core.numbers.percent(10);
                 self.trim(log, all);
             }
+            let repairs = self.core.options.repair;
+            if self.core.options.logs[log].bucket_percent == 0 && self.core.numbers.per_mille(repairs) {
+                self.repair(log);
+            }
             if self.core.numbers.per_mille(delete) {
                 self.delete(log, deadline);
             }

@@ -208,6 +208,7 @@ impl World {
             self.core.faults.count("log out of reach, and said so");
             return self.end_all();
         }
+        self.repair_all(log);
         self.read_all(log, "before a trim");
         let trimmer = self.trim(log, false);
         let ended = self.run_until(FINISH_US, |world| world.is_over(trimmer));
@@ -224,6 +225,17 @@ impl World {
         let ended = self.run_until(FINISH_US, settled);
         assert!(ended, "liveness: an open neither works nor fails: {:#?}", self.clients[&client]);
         self.writing(client).map(|writing| writing.committed)
+    }
+
+    /// A repair comes to an end once everybody answers, and nothing that must be survived is a loss to it.
+    fn repair_all(&mut self, log: usize) {
+        if self.core.options.logs[log].bucket_percent > 0 {
+            return;
+        }
+        let repairer = self.repair(log);
+        let ended = self.run_until(FINISH_US, |world| world.is_over(repairer));
+        let done = matches!(self.clients[&repairer].role, Role::Over { done: true }) || self.core.options.beyond;
+        assert!(ended && done, "liveness: log {log} was not repaired: {:#?}", self.clients[&repairer]);
     }
 
     /// Reads a log from its floor to its end: it holds all that was acknowledged.

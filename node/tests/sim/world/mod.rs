@@ -3,7 +3,7 @@
 mod chaos;
 mod liveness;
 
-use crate::client::{Client, Input, Opening, Reading, Role, Trimming, name_of};
+use crate::client::{Client, Input, Opening, Reading, Repairing, Role, Trimming, name_of};
 use crate::core::{ClientId, ConnId, Core, Event, NOBODY};
 use crate::network::Frame;
 use crate::node::{Node, State};
@@ -148,6 +148,13 @@ impl World {
         self.core.effect("session: trim", [u64::from(self.next_client), log as u64, 0, 0]);
         let trimming = Trimming::new(&mut self.core, name_of(log), all);
         self.session(log, Role::Trimming(Box::new(trimming)))
+    }
+
+    /// Repairs a log, and frees what no record needs.
+    pub(crate) fn repair(&mut self, log: usize) -> ClientId {
+        self.core.effect("session: repair", [u64::from(self.next_client), log as u64, 0, 0]);
+        let repairing = Repairing::new(&mut self.core, name_of(log));
+        self.session(log, Role::Repairing(Box::new(repairing)))
     }
 
     pub(crate) fn record(&self, log: usize) -> Option<&LogRecord> {
