@@ -103,7 +103,7 @@ impl Repairing {
                     links.call(core, &from, what, Ask::RepairFetch(request));
                 }
                 RepairEffect::Copy { request, to, header, payload } => {
-                    self.copy(core, links, request, &to, &header, payload)
+                    self.copy(core, links, request, &to, &header, payload);
                 }
                 RepairEffect::Finished(outcome) => self.finished(core, links, *outcome),
             }

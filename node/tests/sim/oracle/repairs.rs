@@ -6,7 +6,7 @@ use bytes::Bytes;
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
 use quarry_protocol::message::{Answer, Run};
-use quarry_protocol::record::LogRecord;
+use quarry_protocol::record::{LogRecord, Segment};
 use std::collections::BTreeSet;
 
 impl Oracle {
@@ -18,7 +18,7 @@ impl Oracle {
         assert!(same, "P1: a repair makes another chunk of {header:?}");
         let segments = record.filter(|record| record.log == header.log).map(|record| &record.segments);
         let segment = segments.and_then(|segments| segments.iter().find(|known| known.id == header.segment));
-        assert!(segment.is_none_or(|known| known.is_sealed()), "P1: a repair copies into {segment:?}");
+        assert!(segment.is_none_or(Segment::is_sealed), "P1: a repair copies into {segment:?}");
     }
 
     /// Every copy of a log that a disk ever said to hold.
@@ -37,9 +37,9 @@ impl Oracle {
     /// A shard says that it freed a segment. P13: the record that is in the register does not name it.
     pub(crate) fn freed(&mut self, log: LogId, segment: SegmentId, names: &[DiskId], record: Option<&LogRecord>) {
         self.counts.freed += 1;
-        let named = record.and_then(|record| record.segments.iter().find(|known| known.id == segment));
-        let holder = named.is_some_and(|known| known.replicas.iter().any(|holder| names.contains(&holder.disk)));
-        assert!(!holder, "P13: {names:?} freed {segment}, and the record names one of them: {named:?}");
+        let on_record = record.and_then(|record| record.segments.iter().find(|known| known.id == segment));
+        let holder = on_record.is_some_and(|known| known.replicas.iter().any(|holder| names.contains(&holder.disk)));
+        assert!(!holder, "P13: {names:?} freed {segment}, and the record names one of them: {on_record:?}");
         let book = self.log(log);
         book.names.range_mut((segment, ChunkSeq(0))..=(segment, ChunkSeq(u64::MAX))).for_each(|(_, n)| n.forget(names));
     }
