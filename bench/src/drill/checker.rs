@@ -43,6 +43,16 @@ pub struct Counts {
     pub reads_failed: u64,
     /// Chunks read and compared.
     pub chunks_read: u64,
+    /// Repairs of a log that came to an end.
+    pub repairs: u64,
+    /// Repairs that were broken off.
+    pub repairs_interrupted: u64,
+    /// Chunks that repairs copied.
+    pub chunks_repaired: u64,
+    /// Copies that no record needed and that were freed.
+    pub orphans_freed: u64,
+    /// Copies of sealed segments that were read from their own holders at last, and were whole.
+    pub copies_whole: u64,
 }
 
 /// See the module.

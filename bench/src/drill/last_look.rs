@@ -1,10 +1,10 @@
-//! When everything is healed: each log is opened, appended to, and read from its floor to its tail, by a client that was not
-//! there before.
+//! When everything is healed: each log is opened, appended to, read from its floor to its tail, and repaired until every copy is
+//! whole, by a client that was not there before.
 
 use super::checker::{Checker, log_name};
-use super::clients;
+use super::{clients, copies};
 use futures::TryStreamExt;
-use quarry_client::{ChunkStore, Opened, ReadOptions, ReadRange};
+use quarry_client::{ChunkStore, Opened, QuorumStore, ReadOptions, ReadRange};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -29,13 +29,13 @@ pub(super) async fn look(url: &str, checker: &Arc<Checker>, plant_wrong_record: 
         if !checker.ledger(log).exists() {
             continue;
         }
-        if let Err(why) = look_at(&*store, checker, log).await {
+        if let Err(why) = look_at(&store, checker, log).await {
             checker.violated(format!("log {:?}, at last: {why}", log_name(log)));
         }
     }
 }
 
-async fn look_at(store: &dyn ChunkStore, checker: &Checker, log: usize) -> Result<(), String> {
+async fn look_at(store: &QuorumStore, checker: &Checker, log: usize) -> Result<(), String> {
     append(store, checker, log).await?;
     // The writer has said what is committed, and is gone: the tail is exact now.
     let opened = open(store, checker, log).await?;
@@ -57,7 +57,10 @@ async fn look_at(store: &dyn ChunkStore, checker: &Checker, log: usize) -> Resul
         checker.count(|counts| counts.chunks_read += 1);
         next += 1;
     }
-    checker.ledger(log).whole(&(tail.floor.0..next))
+    checker.ledger(log).whole(&(tail.floor.0..next))?;
+    let copies = copies::look(store, checker, log).await?;
+    checker.count(|counts| counts.copies_whole += copies);
+    Ok(())
 }
 
 /// Opens the log and appends a few chunks, again and again until it works.

@@ -3,7 +3,8 @@
 //! ```text
 //!                 ┌ two writers per log, which take it from each other, close it and come back
 //!  clients ───────┼ readers: one follows, one reads ranges; each chunk is compared with the ledger
-//!     │           └ a trimmer, and a hog that fills the disks
+//!     │           ├ a trimmer, and a hog that fills the disks
+//!     │           └ a repairer, broken off now and then
 //!     ▼
 //!  proxies ─────── cut both ways, cut one way, slow
 //!     ▼
@@ -15,11 +16,13 @@
 //! Connections are cut by a TCP proxy in front of each node and not by rules in a network namespace: that takes no privilege,
 //! and works in every container. It cannot lose the first packet of a connection, and gossip among the nodes goes past it.
 //!
-//! When the time is over all is healed, every log is opened once more, appended to and read from its floor to its tail. Every
+//! When the time is over all is healed, every log is opened once more, appended to, read from its floor to its tail and repaired;
+//! then every copy of every sealed segment is read from its own holder. Every
 //! process is a child of this one, ended by its id; traffic stays on loopback.
 
 mod checker;
 mod clients;
+mod copies;
 mod faults;
 mod last_look;
 mod ledger;
@@ -118,7 +121,9 @@ pub async fn run(plan: &DrillPlan, say: &dyn Fn(&str)) -> Result<DrillReport, Dr
         checker.violated(why);
     }
     if checker.violations().is_empty() {
-        say("all is healed; every log is opened, appended to and read once more");
+        say(
+            "all is healed; every log is opened, appended to, read and repaired once more, and then every copy is read",
+        );
         last_look::look(&url, &checker, plan.plant_wrong_record).await;
     }
     let (bits_flipped, disks_filled) = (victims.bits_flipped, victims.disks_filled);

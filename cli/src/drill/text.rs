@@ -19,11 +19,17 @@ pub(super) fn of(report: &DrillReport) -> String {
         ("trims", format!("{}, {} failed and tried again", counts.trims, counts.trims_failed)),
         ("streams read", format!("{}, {} failed and tried again", counts.reads, counts.reads_failed)),
         ("chunks read and compared", counts.chunks_read.to_string()),
+        ("repairs", format!("{}, {} broken off", counts.repairs, counts.repairs_interrupted)),
+        ("chunks copied by repairs", counts.chunks_repaired.to_string()),
+        ("copies freed that no record needs", counts.orphans_freed.to_string()),
+        ("copies of sealed segments, all whole", counts.copies_whole.to_string()),
     ];
     let clients = clients.map(|(what, how_many)| [what.to_owned(), how_many]);
     let lost = format!("{} bits flipped, disks full {} times", report.bits_flipped, report.disks_filled);
     let verdict = match report.verdict {
-        "OK" => "DRILL OK: every acknowledged chunk was read back, no floor moved back, no seq had two contents",
+        "OK" => {
+            "DRILL OK: every acknowledged chunk was read back, no seq had two contents, no floor moved back, every copy is whole again"
+        }
         _ => "DRILL FAILED",
     };
     format!(

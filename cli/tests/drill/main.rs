@@ -39,7 +39,7 @@ fn a_short_drill_loses_nothing() {
     for what in ["acknowledged", "chunks_read"] {
         at_least(&counts[what], 100);
     }
-    for what in ["opens", "rotations", "trims", "reads", "takeovers"] {
+    for what in ["opens", "rotations", "trims", "reads", "takeovers", "repairs", "copies_whole"] {
         at_least(&counts[what], 1);
     }
     at_least(&report["bits_flipped"], 1);

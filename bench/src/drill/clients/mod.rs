@@ -3,14 +3,16 @@
 
 mod hog;
 mod reader;
+mod repairer;
 mod trimmer;
 mod writer;
 
 pub(super) use hog::Hog;
+pub(super) use repairer::options as repair_options;
 
 use super::checker::{Checker, log_name};
 use super::random::Random;
-use quarry_client::{ChunkStore, OpenOptions, RotationOptions, connect};
+use quarry_client::{ChunkStore, OpenOptions, QuorumStore, RotationOptions, connect_to_quorum};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -73,7 +75,7 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// Starts the clients of each of the first `logs` logs.
+    /// Starts the clients of each of the first `logs` logs, and the one that repairs.
     pub(super) async fn start(url: &str, checker: &Arc<Checker>, logs: usize) -> Result<Self, String> {
         let mut clients = Self { tasks: JoinSet::new(), stop: watch::Sender::new(false) };
         for log in 0..logs {
@@ -86,6 +88,9 @@ impl Clients {
             clients.tasks.spawn(reader::ranges(client.clone()));
             clients.tasks.spawn(trimmer::run(client));
         }
+        // One for all logs, the hog's too.
+        let client = clients.client(url, checker, logs, 1).await?;
+        clients.tasks.spawn(repairer::run(client, store(url).await?));
         Ok(clients)
     }
 
@@ -94,7 +99,7 @@ impl Clients {
         Ok(Client {
             checker: Arc::clone(checker),
             log,
-            store: store(url).await?,
+            store: Arc::new(store(url).await?),
             random: Random::new(checker.seed, log as u64 * 100 + number + 1),
             stop: self.stop.subscribe(),
         })
@@ -121,10 +126,10 @@ impl Clients {
 }
 
 /// A store that shares no connection with another one.
-pub(super) async fn store(url: &str) -> Result<Arc<dyn ChunkStore>, String> {
+pub(super) async fn store(url: &str) -> Result<QuorumStore, String> {
     let since = Instant::now();
     loop {
-        match connect(url).await {
+        match connect_to_quorum(url).await {
             Ok(store) => return Ok(store),
             Err(why) if why.may_retry() && since.elapsed() < CONNECT_PATIENCE => sleep(PAUSE).await,
             Err(why) => return Err(format!("connecting: {why}")),
