@@ -29,9 +29,11 @@ pub(super) async fn run(mut client: Client) {
             continue;
         };
         let until = Instant::now() + client.random.millis(1000, 9000);
-        hold(&mut client, Arc::new(opened.writer), until).await;
-        let away = client.random.millis(0, 6000);
-        client.pause(away).await;
+        // A writer that was stopped for want of a quorum still has something to append.
+        if hold(&mut client, Arc::new(opened.writer), until).await != End::Stopped {
+            let away = client.random.millis(0, 6000);
+            client.pause(away).await;
+        }
     }
 }
 
@@ -62,8 +64,16 @@ pub(super) async fn open(client: &mut Client, options: OpenOptions) -> Option<Op
     }
 }
 
+/// How a client came to the end of its writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Closed,
+    Fenced,
+    Stopped,
+}
+
 /// Appends until the time is over or the writer is.
-async fn hold(client: &mut Client, writer: Arc<LogWriter>, until: Instant) {
+async fn hold(client: &mut Client, writer: Arc<LogWriter>, until: Instant) -> End {
     let mut in_flight = VecDeque::new();
     while !client.stopped() && Instant::now() < until {
         for _ in 0..client.random.between(1, BURST) {
@@ -84,7 +94,7 @@ async fn hold(client: &mut Client, writer: Arc<LogWriter>, until: Instant) {
             client.pause(PAUSE).await;
         }
     }
-    finish(client, &writer, in_flight).await;
+    finish(client, &writer, in_flight).await
 }
 
 /// Appends a chunk. False if the writer has come to its end.
@@ -138,16 +148,22 @@ fn failed(client: &Client, attempt: u64, why: &AppendError) {
 }
 
 /// Takes down what became of everything in flight, and why the writer stopped if it did.
-pub(super) async fn finish(client: &Client, writer: &LogWriter, in_flight: VecDeque<InFlight>) {
+pub(super) async fn finish(client: &Client, writer: &LogWriter, in_flight: VecDeque<InFlight>) -> End {
     for one in in_flight {
         settle(client, one).await;
     }
     client.checker.count(|counts| counts.rotations += u64::from(writer.segment().index));
     // One that has stopped says so at once; one that has not is closed.
     match timeout(Duration::ZERO, writer.stopped()).await {
-        Ok(why) if why.is_fenced() => client.checker.count(|counts| counts.takeovers += 1),
-        Ok(_) => client.checker.count(|counts| counts.writers_stopped += 1),
-        Err(_) => {}
+        Ok(why) if why.is_fenced() => {
+            client.checker.count(|counts| counts.takeovers += 1);
+            End::Fenced
+        }
+        Ok(_) => {
+            client.checker.count(|counts| counts.writers_stopped += 1);
+            End::Stopped
+        }
+        Err(_) => End::Closed,
     }
 }
 
