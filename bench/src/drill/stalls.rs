@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// What went on while nothing was being done to any node.
 const QUIET: &str = "no fault";
 
+/// How long a wait must be to be noted where and when it happened.
+const WORTH_A_LINE: Duration = Duration::from_millis(500);
+
 #[derive(Debug)]
 struct Waiting {
     /// When somebody began to wait for an acknowledgement of this log, with what going on.
@@ -63,8 +66,11 @@ impl Stalls {
         waiting.wanted -= 1;
         let next = (waiting.wanted > 0).then(|| (Instant::now(), now.clone()));
         let Some((since, then)) = std::mem::replace(&mut waiting.since, next) else { return };
-        // A wait that a fault began, or that one ended in, is that fault's.
-        let whose = if now == QUIET { then } else { now };
+        // A wait that began in one fault is that one's, though the next has begun when it ends.
+        let whose = if then == QUIET { now } else { then };
+        if since.elapsed() > WORTH_A_LINE {
+            tracing::info!(log, during = %whose, "nothing was acknowledged for {} ms", since.elapsed().as_millis());
+        }
         let longest = state.longest.entry(whose).or_default();
         *longest = since.elapsed().max(*longest);
     }
@@ -99,6 +105,10 @@ mod tests {
         std::thread::sleep(Duration::from_millis(2));
         stalls.acknowledged(0);
         assert!(stalls.longest_ms()["kill"] >= 2);
+        stalls.wanted(0);
+        stalls.now(Some("pause"));
+        stalls.acknowledged(0);
+        assert_eq!(stalls.longest_ms().len(), 2, "it began in a kill");
         stalls.wanted(1);
         stalls.now(Some("full disk"));
         stalls.acknowledged(1);

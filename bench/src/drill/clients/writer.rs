@@ -46,6 +46,7 @@ pub(super) async fn open(client: &mut Client, options: OpenOptions) -> Option<Op
     match opened {
         Ok(opened) => {
             let (epoch, report) = (opened.writer.epoch().0, &opened.report);
+            tracing::info!(log = client.log, epoch, took = ?report.took, silent = ?report.silent, "opened");
             client.checker.count(|counts| counts.opens += 1);
             let checked = {
                 let mut ledger = client.checker.ledger(client.log);
@@ -54,6 +55,7 @@ pub(super) async fn open(client: &mut Client, options: OpenOptions) -> Option<Op
             client.checker.check(client.log, "open", checked).then_some(opened)
         }
         Err(why) => {
+            tracing::info!(log = client.log, "not opened: {why}");
             // A log whose chain is full is trimmed by and by.
             if !why.may_retry() && !matches!(why, OpenError::Full { .. }) {
                 client.checker.violated(format!("open: {why}"));
