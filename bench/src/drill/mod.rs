@@ -45,7 +45,8 @@ use payload::Sizes;
 use proxy::Proxy;
 use random::Random;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -64,6 +65,9 @@ const LOGS: usize = 3;
 const CHUNK_SIZES: Sizes = Sizes { min: 40, max: 32 << 10 };
 /// Bytes of the hog's chunks.
 const HOG_SIZES: Sizes = Sizes { min: 256 << 10, max: 1 << 20 };
+/// Within how long each node reads again everything that it stores.
+const SCRUB_TIME: Duration = Duration::from_secs(20);
+const SECONDS_PER_DAY: f64 = 86_400.0;
 /// How long clients work before the first fault.
 const WARM_UP: Duration = Duration::from_secs(1);
 
@@ -152,6 +156,7 @@ async fn start(plan: &DrillPlan) -> Result<Victims, DrillError> {
     for _ in 0..plan.nodes {
         proxies.push(Proxy::listen().await.map_err(|why| DrillError::Machine(format!("a port on loopback: {why}")))?);
     }
+    let config = settings(&plan.dir).map_err(|why| DrillError::Machine(format!("{}: {why}", plan.dir.display())))?;
     let cluster = LocalCluster::start(LocalClusterPlan {
         binary: plan.binary.clone(),
         dir: plan.dir.clone(),
@@ -160,7 +165,7 @@ async fn start(plan: &DrillPlan) -> Result<Victims, DrillError> {
         advertised: proxies.iter().map(Proxy::address).collect(),
         cluster: CLUSTER.to_owned(),
         format_arguments: ["--file-size", "16MiB", "--capacity", &CAPACITY_BYTES.to_string()].map(str::to_owned).into(),
-        start_arguments: Vec::new(),
+        start_arguments: vec!["--config".to_owned(), config],
         gossip: true,
     })
     .await?;
@@ -169,6 +174,14 @@ async fn start(plan: &DrillPlan) -> Result<Victims, DrillError> {
     }
     let random = Random::new(plan.seed, u64::MAX);
     Ok(Victims { cluster, proxies, hog: None, random, bits_flipped: 0, disks_filled: 0 })
+}
+
+/// Writes the nodes' configuration file: scrub finds rot within a drill, not within a week.
+fn settings(dir: &Path) -> io::Result<String> {
+    std::fs::create_dir_all(dir)?;
+    let path = dir.canonicalize()?.join("nodes.toml");
+    std::fs::write(&path, format!("[scrub]\ndays = {}\n", SCRUB_TIME.as_secs_f64() / SECONDS_PER_DAY))?;
+    Ok(path.to_string_lossy().into_owned())
 }
 
 /// A drill under way.
