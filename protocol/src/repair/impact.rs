@@ -28,10 +28,11 @@ pub fn impact(
 ) -> Impact {
     assert!(held.len() == segment.replicas.len(), "{} answers of {} replicas", held.len(), segment.replicas.len());
     let stays = || segment.replicas.iter().zip(held).filter(|(replica, _)| !goes(replica));
-    let left = stays().count();
-    if left == segment.replicas.len() {
+    if stays().count() == segment.replicas.len() {
         return Impact::Nothing;
     }
+    // Who does not answer makes no quorum.
+    let left = stays().filter(|(_, held)| held.is_some()).count();
     let mut needed = SeqRanges::new();
     for (from, to) in held.iter().flatten().flat_map(SeqRanges::iter) {
         needed.insert(from, to);
@@ -111,5 +112,7 @@ mod tests {
         assert_eq!(without(&open, &all, &[3]), Impact::Redundancy);
         assert_eq!(without(&open, &all, &[2, 3]), Impact::Availability);
         assert_eq!(without(&open, &all, &[1, 2]), Impact::Data, "the newest chunk is on those two only");
+        let one_is_silent = held([Some((2, 8)), Some((2, 8)), None]);
+        assert_eq!(without(&open, &one_is_silent, &[2]), Impact::Availability, "P8: silence makes no quorum");
     }
 }
