@@ -59,7 +59,9 @@ impl Appends {
         }
     }
 
-    pub(crate) fn payload(&self, number: u64) -> Bytes {
+    /// The payload of append `number`.
+    #[must_use]
+    pub fn payload(&self, number: u64) -> Bytes {
         self.payloads[number as usize % PAYLOADS].clone()
     }
 

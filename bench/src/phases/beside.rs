@@ -8,6 +8,7 @@ use crate::rounds::Trimmed;
 use quarry_client::{ChunkStore, LogWriter};
 use serde::Serialize;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How long both are left alone before each part.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -44,6 +45,8 @@ pub struct Beside<'a> {
     pub load: Load,
     /// How long each part begins appends.
     pub part: Duration,
+    /// Told when a part of the hurt side begins and ends, if something is to go on just then: both share a machine.
+    pub disturb: Option<watch::Sender<bool>>,
 }
 
 impl Beside<'_> {
@@ -57,9 +60,9 @@ impl Beside<'_> {
         for number in 0..=rounds {
             let (healthy, hurt) = if number % 2 == 0 {
                 let healthy = self.part_of(&self.healthy).await?;
-                (healthy, self.part_of(&self.hurt).await?)
+                (healthy, self.hurt_part().await?)
             } else {
-                let hurt = self.part_of(&self.hurt).await?;
+                let hurt = self.hurt_part().await?;
                 (self.part_of(&self.healthy).await?, hurt)
             };
             if number > 0 {
@@ -69,6 +72,14 @@ impl Beside<'_> {
             }
         }
         Ok(measured)
+    }
+
+    async fn hurt_part(&self) -> Result<MeasuredSummary, PhaseError> {
+        let tell = |goes_on| self.disturb.as_ref().map(|disturb| disturb.send_replace(goes_on));
+        tell(true);
+        let part = self.part_of(&self.hurt).await;
+        tell(false);
+        part
     }
 
     async fn part_of(&self, side: &Side<'_>) -> Result<MeasuredSummary, PhaseError> {

@@ -1,6 +1,7 @@
 //! `quarry bench`.
 
 mod phases;
+mod repairing;
 pub(crate) mod text;
 
 use crate::args::{BenchAppendArgs, BenchCommand, PhaseArg};
@@ -35,6 +36,7 @@ pub(crate) async fn run(command: BenchCommand, store: Option<String>, output: Ou
         match (args.phase, store) {
             (Some(_), Some(_)) => Err(Failure::usage("--phase hurts nodes, so it starts its own: leave --store away")),
             (Some(PhaseArg::Paused), None) => phases::paused(&args).await.map(Report::Beside),
+            (Some(PhaseArg::Repair), None) => repairing::measure(&args).await.map(Report::Beside),
             (Some(PhaseArg::Killed), None) => phases::killed(&args).await.map(Report::Kills),
             (None, Some(url)) => {
                 store::check_register(&url).map_err(Failure::new)?;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The log that is written.
-const LOG: &str = "bench-phase";
+pub(super) const LOG: &str = "bench-phase";
 
 /// One replica of three is paused for the whole run, in a cluster beside a healthy one.
 pub(super) async fn paused(args: &BenchAppendArgs) -> Result<BesideReport, Failure> {
@@ -36,6 +36,7 @@ pub(super) async fn paused(args: &BenchAppendArgs) -> Result<BesideReport, Failu
             appends: Appends::new(args.chunk.0 as usize),
             load: load(args),
             part: Duration::from_secs_f64(args.part_seconds),
+            disturb: None,
         };
         let bar = progress::of_steps(u64::from(args.rounds), "rounds");
         let rounds = beside.measure(args.rounds as usize, |number, _| bar.set_position(number as u64)).await;
@@ -99,7 +100,7 @@ pub(super) async fn killed(args: &BenchAppendArgs) -> Result<KillReport, Failure
     })
 }
 
-fn setup(args: &BenchAppendArgs, load: Load, cluster: &str) -> Result<PhaseSetup, Failure> {
+pub(super) fn setup(args: &BenchAppendArgs, load: Load, cluster: &str) -> Result<PhaseSetup, Failure> {
     let (loop_kind, depth, appends_per_second) = PhaseSetup::of_load(load);
     let quorum = quorum(args).map_err(Failure::usage)?;
     Ok(PhaseSetup {
@@ -118,7 +119,7 @@ fn setup(args: &BenchAppendArgs, load: Load, cluster: &str) -> Result<PhaseSetup
     })
 }
 
-fn options(args: &BenchAppendArgs, create: CreateMode) -> Result<OpenOptions, Failure> {
+pub(super) fn options(args: &BenchAppendArgs, create: CreateMode) -> Result<OpenOptions, Failure> {
     check_length(args.chunk.0).map_err(Failure::usage)?;
     let quorum = quorum(args).map_err(Failure::usage)?;
     let mut options = OpenOptions {
