@@ -3,17 +3,36 @@
 use crate::args::CheckImpactArgs;
 use crate::exit::{Failure, Health};
 use crate::output::Output;
-use crate::store;
 use crate::table::table;
-use quarry_client::LogImpact;
+use crate::{status, store};
+use quarry_client::{ChunkStore, LogImpact};
 use quarry_protocol::record::ReplicaRef;
 use quarry_protocol::repair::impact::Impact;
 use serde_json::json;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 pub(crate) async fn run(args: &CheckImpactArgs, store: Option<String>, output: Output) -> Result<Health, Failure> {
-    let store = store::open_quorum(store).await?;
-    let goes = |replica: &ReplicaRef| args.without.iter().any(|node| *node == replica.address || *node == replica.zone);
+    let url = store::url(store)?;
+    let store = store::open_quorum(Some(url.clone())).await?;
+    let met = Mutex::new(BTreeSet::new());
+    let goes = |replica: &ReplicaRef| {
+        let named: Vec<_> =
+            args.without.iter().filter(|node| [&replica.address, &replica.zone].contains(node)).collect();
+        let goes = !named.is_empty();
+        met.lock().unwrap_or_else(PoisonError::into_inner).extend(named);
+        goes
+    };
     let impacts = store.impact_without(&goes).await.map_err(Failure::new)?;
+    let mut known = status::names_of_nodes(&url).await;
+    known.extend(store.capabilities().zones);
+    let met = met.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // A slip of the pen must not look like a node that holds nothing.
+    if let Some(unknown) = args.without.iter().find(|node| !met.contains(node) && !known.contains(*node)) {
+        let known: Vec<_> = known.into_iter().collect();
+        let known = known.join(", ");
+        return Err(Failure::usage(format!("no node or zone is known as {unknown}: there are {known}")));
+    }
     let worst = impacts.iter().map(|log| log.impact).max().unwrap_or_default();
     let logs: Vec<_> = impacts.iter().map(to_json).collect();
     output.print(&json!({ "without": args.without, "impact": word(worst), "logs": logs }), |_| text(worst, &impacts));

@@ -14,6 +14,7 @@ use logs::LogsSeen;
 use nodes::NodeSeen;
 use quarry_client::store_url::{StorePlace, StoreUrl};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::SystemTime;
 use verdict::{Judgement, Verdict};
@@ -51,6 +52,19 @@ pub(crate) async fn run(args: &StatusArgs, store: Option<String>, output: Output
         Verdict::Degraded => Health::Warning,
         Verdict::Unavailable => Health::Unhealthy,
     })
+}
+
+/// Addresses and zones of the nodes that are listed, or that these tell of.
+pub(crate) async fn names_of_nodes(url: &str) -> BTreeSet<String> {
+    let Ok(StorePlace::Nodes { nodes, cluster, .. }) = StoreUrl::parse(url).map(|parsed| parsed.place) else {
+        return BTreeSet::new();
+    };
+    let known = members::find(&nodes, &[], &cluster).await.into_iter();
+    let names = known.flat_map(|known| {
+        let told = known.member.map(|member| [member.advertise, member.zone]);
+        std::iter::once(known.address).chain(told.into_iter().flatten())
+    });
+    names.collect()
 }
 
 /// Marks the node at `node` as being emptied, so that nothing new is placed on it.

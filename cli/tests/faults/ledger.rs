@@ -32,6 +32,11 @@ impl Ledger {
         assert!(before.is_none(), "seq {seq} was acknowledged twice");
     }
 
+    /// What was acknowledged at `seq`.
+    pub(crate) fn get(&self, seq: u64) -> Option<&Bytes> {
+        self.acknowledged.get(&seq)
+    }
+
     /// How many chunks were acknowledged.
     pub(crate) fn len(&self) -> usize {
         self.acknowledged.len()

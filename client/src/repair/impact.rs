@@ -1,6 +1,6 @@
 //! What would be lost if nodes went away, and what still lies on a node.
 
-use super::orphans::records;
+use super::orphans::every_record;
 use crate::quorum_store::Parts;
 use futures::future::join_all;
 use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
@@ -26,7 +26,7 @@ pub(crate) async fn without(
     goes: &(dyn Fn(&ReplicaRef) -> bool + Sync),
 ) -> Result<Vec<LogImpact>, String> {
     let mut impacts = Vec::new();
-    for record in records(parts).await?.into_values().filter(|record| !record.deleted) {
+    for record in every_record(parts).await?.into_iter().filter(|record| !record.deleted) {
         let mut segments = Vec::new();
         for segment in record.segments.iter().filter(|segment| segment.replicas.iter().any(goes)) {
             let held = join_all(segment.replicas.iter().map(|at| stock(parts, at, record.log, segment))).await;
@@ -44,7 +44,7 @@ pub(crate) async fn naming(
     parts: &Parts,
     named: &(dyn Fn(&ReplicaRef) -> bool + Sync),
 ) -> Result<Vec<LogRecord>, String> {
-    let records = records(parts).await?.into_values().filter(|record| !record.deleted);
+    let records = every_record(parts).await?.into_iter().filter(|record| !record.deleted);
     let only = |record: LogRecord| {
         let hit = |segment: &Segment| segment.replicas.iter().any(named);
         LogRecord { segments: record.segments.iter().filter(|segment| hit(segment)).cloned().collect(), ..record }

@@ -119,11 +119,31 @@ pub(crate) async fn holdings(parts: &Parts, at: &ReplicaRef) -> Result<(Vec<Disk
 }
 
 /// Every record that can be read, by log id. One that cannot frees nothing: its log is not found here.
-pub(super) async fn records(parts: &Parts) -> Result<BTreeMap<LogId, LogRecord>, String> {
+async fn records(parts: &Parts) -> Result<BTreeMap<LogId, LogRecord>, String> {
+    let found = read_all(parts).await?.into_iter().filter_map(|(_, read)| read.ok()?);
+    Ok(found.map(|record| (record.log, record)).collect())
+}
+
+/// Every record; none if one of them cannot be read: its log may lie anywhere.
+pub(super) async fn every_record(parts: &Parts) -> Result<Vec<LogRecord>, String> {
+    let unread = |name, why| format!("log {name:?} may have chunks there, its record cannot be read: {why}");
+    let found = read_all(parts).await?.into_iter();
+    let records: Vec<_> =
+        found.map(|(name, read)| read.map_err(|why| unread(name, why))).collect::<Result<_, String>>()?;
+    Ok(records.into_iter().flatten().collect())
+}
+
+type ReadByName = (String, Result<Option<LogRecord>, String>);
+
+/// Reads every record that the register lists. One that is gone by then is none.
+async fn read_all(parts: &Parts) -> Result<Vec<ReadByName>, String> {
     let listed = timeout(REGISTER_TIMEOUT, parts.register.list("")).await;
-    let names = listed.map_err(|_| format!("no answer within {REGISTER_TIMEOUT:?}"))?.map_err(|why| why.to_string())?;
-    let read = |name: String| async move { timeout(REGISTER_TIMEOUT, parts.register.read(&name)).await };
-    let found: Vec<_> = stream::iter(names).map(read).buffered(RECORDS_AT_A_TIME).collect().await;
-    let records = found.into_iter().filter_map(|read| read.ok()?.ok()?).map(|(_, record)| (record.log, record));
-    Ok(records.collect())
+    let late = || format!("no answer within {REGISTER_TIMEOUT:?}");
+    let names = listed.map_err(|_| late())?.map_err(|why| why.to_string())?;
+    let read = |name: String| async move {
+        let read = timeout(REGISTER_TIMEOUT, parts.register.read(&name)).await;
+        let read = read.map_err(|_| late()).and_then(|read| read.map_err(|why| why.to_string()));
+        (name, read.map(|found| found.map(|(_, record)| record)))
+    };
+    Ok(stream::iter(names).map(read).buffered(RECORDS_AT_A_TIME).collect().await)
 }
