@@ -7,10 +7,12 @@
 mod churn;
 mod cluster;
 mod conformance;
+mod drain;
 mod full;
 mod impact;
 mod kills;
 mod ledger;
+mod repair;
 mod rot;
 mod takeover;
 mod traced;

@@ -27,7 +27,8 @@ async fn a_rotten_replica_costs_nothing() {
     ledger.check(&*store, "rotten").await;
 }
 
-fn chunk_files(data: &std::path::Path) -> Vec<PathBuf> {
+/// Every chunk file below a data directory.
+pub(crate) fn chunk_files(data: &std::path::Path) -> Vec<PathBuf> {
     let shards = std::fs::read_dir(data).expect("a data directory").map(|entry| entry.expect("an entry").path());
     let files =
         shards.filter(|path| path.is_dir()).flat_map(|shard| std::fs::read_dir(shard).expect("a shard directory"));
@@ -38,7 +39,7 @@ fn chunk_files(data: &std::path::Path) -> Vec<PathBuf> {
 }
 
 /// Flips a bit in every place that looks like the beginning of a payload.
-fn damage(path: &std::path::Path, payload: &[u8]) -> usize {
+pub(crate) fn damage(path: &std::path::Path, payload: &[u8]) -> usize {
     let bytes = std::fs::read(path).expect("a chunk file");
     let file = OpenOptions::new().write(true).open(path).expect("a chunk file");
     let places: Vec<_> =
