@@ -2,9 +2,9 @@
 
 use crate::ledger::Ledger;
 use crate::rot::{chunk_files, damage};
-use crate::zones::{Zones, unreadable};
+use crate::zones::{NODES, Zones, unreadable};
 use futures::TryStreamExt;
-use quarry_client::{ChunkStore, ReadOptions, ReadRange};
+use quarry_client::{ChunkStore, OpenOptions, ReadOptions, ReadRange};
 use quarry_protocol::ids::ChunkSeq;
 use quarry_protocol::record::Segment;
 use serde_json::Value;
@@ -13,6 +13,8 @@ use std::time::Duration;
 const LOG: &str = "mended";
 const SEGMENTS: usize = 4;
 const CHUNKS: usize = 60;
+/// Chunks of a MiB that a node of 80 MiB cannot hold.
+const LARGE_CHUNKS: usize = 96;
 
 /// The first sealed segment, and which nodes hold it.
 async fn first_segment(zones: &Zones) -> (Segment, Vec<usize>) {
@@ -162,4 +164,38 @@ async fn flipped_bits_are_healed_in_place() {
     assert_eq!(unreadable(before.log, &segment, &segment.replicas[0]).await, 0);
     let holders_of_first = |record: &quarry_protocol::record::LogRecord| record.segments[0].replicas.clone();
     assert_eq!(holders_of_first(&zones.record(LOG).await), holders_of_first(&before), "nobody was replaced");
+}
+
+/// The only node that could take the copies fills up: that is said, nothing that is there suffers, and the holder that comes
+/// back is used as it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_is_full_is_passed_over() {
+    let mut zones = Zones::start(false).await;
+    let spare = NODES - 1;
+    zones.cluster.kill(spare).await.expect("killed");
+    let store = zones.store().await;
+    let writer = store.open(LOG, OpenOptions::default()).await.expect("opened").writer;
+    for chunk in 0..LARGE_CHUNKS {
+        let pending = writer.append(vec![chunk as u8; 1 << 20].into()).await.expect("room");
+        pending.await.expect("committed");
+    }
+    drop((writer, store));
+    drop(zones.store().await.open(LOG, OpenOptions::default()).await.expect("opened"));
+    zones.format_smaller(spare, "80MiB").await;
+    zones.cluster.restart(spare).await.expect("starts");
+    let (code, report) = zones.run(&["repair", LOG]).await;
+    assert_eq!((code, outcomes(&report)), (Some(0), vec!["whole"]), "{report}");
+
+    let (segment, holders) = first_segment(&zones).await;
+    zones.cluster.kill(holders[0]).await.expect("killed");
+    let (code, report) = zones.run(&["repair", LOG, "--patience", "1"]).await;
+    assert_eq!((code, outcomes(&report)), (Some(1), vec!["short"]), "{report}");
+    let why = report["logs"][0]["segments"][0]["why"].as_str().expect("a reason");
+    assert!(why.contains("no other zone") || why.contains("full"), "{report}");
+    assert_eq!(zones.record(LOG).await.segments[0].replicas, segment.replicas, "half a copy is nobody's place");
+
+    zones.cluster.restart(holders[0]).await.expect("starts");
+    let (code, report) = zones.run(&["repair", LOG, "--patience", "1"]).await;
+    assert_eq!((code, outcomes(&report)), (Some(0), vec!["whole"]), "{report}");
+    assert_eq!(report["logs"][0]["copied_chunks"], 0, "it has all of it: {report}");
 }

@@ -14,7 +14,7 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Nodes, each in a zone of its own.
-const NODES: usize = 4;
+pub(crate) const NODES: usize = 4;
 const CLUSTER: &str = "zones";
 
 /// The cluster, ended and removed when it is dropped.
@@ -95,6 +95,17 @@ impl Zones {
         }
         // The last one is sealed by whoever comes next.
         drop(store.open(log, options).await.expect("opened"));
+    }
+
+    /// Replaces the disk of a node that does not run by one of this capacity.
+    pub(crate) async fn format_smaller(&self, node: usize, capacity: &str) {
+        let node = &self.cluster.nodes()[node];
+        std::fs::remove_dir_all(node.data()).expect("the data directory can be removed");
+        let mut command = Command::new(QUARRY);
+        command.args(["format", "--cluster", CLUSTER, "--zone", node.zone(), "--file-size", "16MiB"]);
+        let done = command.args(["--capacity", capacity, "--data"]).arg(node.data()).output().await;
+        let done = done.expect("quarry runs");
+        assert!(done.status.success(), "format: {}", String::from_utf8_lossy(&done.stderr));
     }
 
     /// The record of a log.
