@@ -175,13 +175,22 @@ pub(crate) enum LogCommand {
     /// Delete a log and everything in it, for good
     Rm(LogName),
     /// Segments, epochs, and which replica holds which seq
-    Inspect(LogName),
+    Inspect(InspectArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct LogName {
     /// The log's name
     pub(crate) log: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The log's name
+    pub(crate) log: String,
+    /// Say instead who holds each range, stored when and last verified when
+    #[arg(long)]
+    pub(crate) receipt: bool,
 }
 
 #[derive(Debug, Args)]

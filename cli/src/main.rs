@@ -16,6 +16,7 @@ mod exit;
 mod format;
 mod log;
 mod node;
+mod orphans;
 mod output;
 mod progress;
 mod repair;

@@ -2,8 +2,7 @@
 
 use crate::exit::Failure;
 use quarry_client::store_url::{StorePlace, StoreUrl};
-use quarry_client::{ChunkStore, ConnectError, QuorumStore, connect_to_quorum};
-use std::sync::Arc;
+use quarry_client::{ConnectError, QuorumStore, connect_to_quorum};
 
 /// The URL given, or a usage failure that says how to give one.
 pub(crate) fn url(store: Option<String>) -> Result<String, Failure> {
@@ -29,11 +28,6 @@ pub(crate) fn check_register(url: &str) -> Result<(), String> {
 }
 
 /// Connects to the store that was given.
-pub(crate) async fn open(store: Option<String>) -> Result<Arc<dyn ChunkStore>, Failure> {
-    Ok(Arc::new(open_quorum(store).await?))
-}
-
-/// Connects to the store that was given, for commands that do more than the trait has.
 pub(crate) async fn open_quorum(store: Option<String>) -> Result<QuorumStore, Failure> {
     let url = url(store)?;
     check_register(&url).map_err(Failure::new)?;

@@ -36,6 +36,38 @@ pub(crate) fn latency(us: f64) -> String {
     }
 }
 
+/// The last year that has four digits.
+const YEAR_MAX: u64 = 9999;
+
+/// A Unix time as RFC 3339 has it, in UTC.
+pub(crate) fn utc(unix_s: u64) -> String {
+    let (mut days, second) = (unix_s / 86_400, unix_s % 86_400);
+    let mut year = 1970;
+    while days >= days_of_year(year) {
+        days -= days_of_year(year);
+        year += 1;
+        if year > YEAR_MAX {
+            return format!("after year {YEAR_MAX}");
+        }
+    }
+    let february = days_of_year(year) - 337;
+    let mut month = 1;
+    for of_month in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < of_month {
+            break;
+        }
+        days -= of_month;
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
+}
+
+const fn days_of_year(year: u64) -> u64 {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    if leap { 366 } else { 365 }
+}
+
 fn decimals(value: f64) -> usize {
     match value {
         value if value < 10.0 => 2,
@@ -55,5 +87,16 @@ mod tests {
         assert_eq!(super::latency(227.4), "227 us");
         assert_eq!(super::latency(15_800.0), "15.8 ms");
         assert_eq!(super::latency(2_500_000.0), "2.50 s");
+    }
+
+    #[test]
+    fn times_follow_the_calendar() {
+        assert_eq!(super::utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(super::utc(946_684_799), "1999-12-31T23:59:59Z");
+        assert_eq!(super::utc(951_825_601), "2000-02-29T12:00:01Z");
+        assert_eq!(super::utc(1_709_251_200), "2024-03-01T00:00:00Z");
+        assert_eq!(super::utc(4_107_542_400), "2100-03-01T00:00:00Z");
+        assert_eq!(super::utc(253_402_300_799), "9999-12-31T23:59:59Z");
+        assert_eq!(super::utc(u64::MAX), "after year 9999");
     }
 }

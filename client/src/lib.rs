@@ -31,6 +31,7 @@ mod open;
 pub mod quorum_store;
 mod random;
 pub mod reader;
+pub mod receipt;
 pub mod register;
 pub mod repair;
 pub mod store_url;
@@ -51,4 +52,5 @@ pub use error::{
 pub use inspection::Inspection;
 pub use log_writer::{LogWriter, PendingAppend, Receipt, RotateError, Rotated};
 pub use quorum_store::QuorumStore;
+pub use receipt::DurabilityReceipt;
 pub use repair::{LogImpact, Orphan, OrphanFate, RepairOptions};

@@ -6,6 +6,7 @@ use crate::chunk_store::{ChunkStore, ChunkStream, Deleted, OpenOptions, Opened, 
 use crate::cluster::Cluster;
 use crate::error::{DeleteError, InspectError, ListError, OpenError, ReadError, TailError, TrimError};
 use crate::inspection::Inspection;
+use crate::receipt::{self, DurabilityReceipt};
 use crate::register::Register;
 use crate::repair::{self, LogImpact, Orphan, RepairOptions, Repairs};
 use crate::trim::Trims;
@@ -69,6 +70,11 @@ impl QuorumStore {
     ) -> Self {
         let (trims, repairs) = (Trims::default(), Repairs::default());
         Self { parts: Arc::new(Parts { cluster, register, defaults, trims, repairs, zones, latency }) }
+    }
+
+    /// Who holds each range of a log, since when, and when it was verified last. Changes nothing and fences nobody.
+    pub async fn receipt(&self, name: &str) -> Result<DurabilityReceipt, InspectError> {
+        receipt::receipt(&self.parts, name).await
     }
 
     /// Makes the copies of a log's sealed segments whole again (P16); `progress` is told how far it is. Dropping the future

@@ -2,25 +2,42 @@
 
 use super::matrix::{self, MatrixRow};
 use crate::exit::{Failure, Health};
+use crate::orphans::{self, OrphanLine};
 use crate::output::Output;
 use crate::table::table;
 use quarry_client::inspection::SegmentInspection;
-use quarry_client::{ChunkStore, InspectError, Inspection};
+use quarry_client::{ChunkStore, InspectError, Inspection, QuorumStore};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-pub(super) async fn run(store: &dyn ChunkStore, log: &str, output: Output) -> Result<Health, Failure> {
+pub(super) async fn run(store: &QuorumStore, log: &str, output: Output) -> Result<Health, Failure> {
     let inspection =
         store.inspect(log).await.map_err(|why| Failure::of(matches!(why, InspectError::BadName { .. }), why))?;
+    let orphans = orphans_of(store, &inspection).await;
     if output.json {
-        output.print(&value(&inspection), |_| String::new());
+        output.print(&value(&inspection, &orphans), |_| String::new());
     } else {
-        output.line(&text(&inspection));
+        output.line(&(text(&inspection) + &orphans_text(&orphans)));
     }
     let silent =
         inspection.segments.iter().flat_map(|segment| &segment.replicas).any(|replica| replica.answer.is_err());
     Ok(if silent || inspection.tail.is_none() { Health::Warning } else { Health::Good })
+}
+
+/// Copies of this log that its record does not need.
+async fn orphans_of(store: &QuorumStore, inspection: &Inspection) -> Result<Vec<OrphanLine>, String> {
+    let mut orphans = orphans::look(store).await?;
+    orphans.retain(|orphan| orphan.log == inspection.record.log);
+    Ok(orphans.into_iter().map(OrphanLine::new).collect())
+}
+
+fn orphans_text(orphans: &Result<Vec<OrphanLine>, String>) -> String {
+    match orphans {
+        Ok(orphans) if orphans.is_empty() => String::new(),
+        Ok(orphans) => format!("\n\n{}", orphans.iter().map(OrphanLine::text).collect::<Vec<_>>().join("\n")),
+        Err(why) => format!("\n\norphans are not known: {why}"),
+    }
 }
 
 #[derive(Serialize)]
@@ -35,7 +52,7 @@ struct ReplicaValue<'a> {
     error: Option<&'a str>,
 }
 
-fn value(inspection: &Inspection) -> Value {
+fn value(inspection: &Inspection, orphans: &Result<Vec<OrphanLine>, String>) -> Value {
     let record = &inspection.record;
     let segments: Vec<_> = inspection.segments.iter().map(segment_value).collect();
     json!({
@@ -46,6 +63,8 @@ fn value(inspection: &Inspection) -> Value {
         "floor": record.floor,
         "tail": inspection.tail,
         "segments": segments,
+        "orphans": orphans.as_ref().ok(),
+        "orphans_error": orphans.as_ref().err(),
     })
 }
 

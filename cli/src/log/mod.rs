@@ -5,6 +5,7 @@ mod inspect;
 mod ls;
 mod matrix;
 mod read;
+mod receipt;
 mod rm;
 mod tail;
 mod trim;
@@ -18,14 +19,15 @@ pub(crate) async fn run(command: LogCommand, store: Option<String>, output: Outp
     if let LogCommand::Append(args) = &command {
         append::check(args)?;
     }
-    let store = store::open(store).await?;
+    let store = store::open_quorum(store).await?;
     match command {
-        LogCommand::Append(args) => append::run(&*store, &args, output).await,
-        LogCommand::Read(args) => read::run(&*store, &args, output).await,
-        LogCommand::Tail(args) => tail::run(&*store, &args.log, output).await,
-        LogCommand::Trim(args) => trim::run(&*store, &args, output).await,
-        LogCommand::Ls(args) => ls::run(&*store, &args.prefix, output).await,
-        LogCommand::Rm(args) => rm::run(&*store, &args.log, output).await,
-        LogCommand::Inspect(args) => inspect::run(&*store, &args.log, output).await,
+        LogCommand::Append(args) => append::run(&store, &args, output).await,
+        LogCommand::Read(args) => read::run(&store, &args, output).await,
+        LogCommand::Tail(args) => tail::run(&store, &args.log, output).await,
+        LogCommand::Trim(args) => trim::run(&store, &args, output).await,
+        LogCommand::Ls(args) => ls::run(&store, &args.prefix, output).await,
+        LogCommand::Rm(args) => rm::run(&store, &args.log, output).await,
+        LogCommand::Inspect(args) if args.receipt => receipt::run(&store, &args.log, output).await,
+        LogCommand::Inspect(args) => inspect::run(&store, &args.log, output).await,
     }
 }

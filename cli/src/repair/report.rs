@@ -1,8 +1,9 @@
 //! What a round of repairs came to, for people and as JSON.
 
 use crate::exit::Health;
+use crate::orphans::OrphanLine;
 use crate::units;
-use quarry_client::{Orphan, OrphanFate};
+use quarry_client::Orphan;
 use quarry_protocol::repair::{Lacking, RepairFailure, RepairReport, SegmentOutcome, SegmentReport};
 use serde::Serialize;
 
@@ -43,17 +44,6 @@ struct LackingLine {
     zone: String,
     chunks: u64,
     why: String,
-}
-
-#[derive(Debug, Serialize)]
-struct OrphanLine {
-    address: String,
-    log: String,
-    segment: String,
-    chunks: u64,
-    idle_s: u64,
-    fate: &'static str,
-    why: Option<String>,
 }
 
 impl LogLine {
@@ -110,7 +100,7 @@ impl LogLine {
 impl Report {
     pub(super) fn hear_orphans(&mut self, orphans: Result<Vec<Orphan>, String>) {
         match orphans {
-            Ok(orphans) => self.orphans = orphans.into_iter().map(orphan).collect(),
+            Ok(orphans) => self.orphans = orphans.into_iter().map(OrphanLine::new).collect(),
             Err(why) => self.orphans_error = Some(why),
         }
     }
@@ -125,11 +115,7 @@ impl Report {
         if self.logs.is_empty() {
             lines.push("no logs".to_owned());
         }
-        for OrphanLine { address, log, segment, chunks, idle_s, fate, why } in &self.orphans {
-            let why = why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-            lines
-                .push(format!("orphan at {address}: {chunks} chunks of {log}/{segment}, idle {idle_s} s, {fate}{why}"));
-        }
+        lines.extend(self.orphans.iter().map(OrphanLine::text));
         lines.extend(self.orphans_error.as_ref().map(|why| format!("orphans were not looked for: {why}")));
         lines.join("\n")
     }
@@ -159,22 +145,5 @@ fn line(report: SegmentReport) -> SegmentLine {
         why,
         lacking: lacking.into_iter().map(lacks).collect(),
         replaced: replaced.into_iter().map(|(was, is)| (was.address, is.address)).collect(),
-    }
-}
-
-fn orphan(orphan: Orphan) -> OrphanLine {
-    let (fate, why) = match orphan.fate {
-        OrphanFate::Freed => ("freed", None),
-        OrphanFate::Waits => ("waits", None),
-        OrphanFate::Stays(why) => ("stays", Some(why)),
-    };
-    OrphanLine {
-        address: orphan.replica.address,
-        log: orphan.name.unwrap_or_else(|| orphan.log.to_string()),
-        segment: orphan.segment.to_string(),
-        chunks: orphan.chunks,
-        idle_s: orphan.idle_s,
-        fate,
-        why,
     }
 }

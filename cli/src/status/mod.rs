@@ -3,6 +3,7 @@
 mod logs;
 mod members;
 mod nodes;
+mod orphans;
 mod verdict;
 
 use crate::args::StatusArgs;
@@ -12,6 +13,7 @@ use crate::table::table;
 use crate::{store, units};
 use logs::LogsSeen;
 use nodes::NodeSeen;
+use orphans::OrphansSeen;
 use quarry_client::store_url::{StorePlace, StoreUrl};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -37,7 +39,7 @@ pub(crate) async fn run(args: &StatusArgs, store: Option<String>, output: Output
     }
     let known = members::find(nodes, &args.control, cluster).await;
     let nodes = nodes::ask(&known, cluster).await;
-    let logs = logs::ask(&url, args.logs_max).await;
+    let (logs, orphans) = futures::join!(logs::ask(&url, args.logs_max), orphans::ask(&url));
     let judgement = verdict::judge(&nodes, &logs, parsed.quorum);
     let value = json!({
         "verdict": judgement.verdict,
@@ -45,8 +47,9 @@ pub(crate) async fn run(args: &StatusArgs, store: Option<String>, output: Output
         "reasons": judgement.reasons,
         "nodes": nodes,
         "logs": logs,
+        "orphans": orphans,
     });
-    output.print(&value, |_| text(&judgement, &nodes, &logs));
+    output.print(&value, |_| text(&judgement, &nodes, &logs, &orphans));
     Ok(match judgement.verdict {
         Verdict::Healthy => Health::Good,
         Verdict::Degraded => Health::Warning,
@@ -77,7 +80,7 @@ pub(crate) async fn drain(seeds: &[String], node: &str, control: Option<&str>, c
     nodes::drain(control).await.map_err(|why| format!("{node} (control plane {control}) is not marked: {why}"))
 }
 
-fn text(judgement: &Judgement, nodes: &[NodeSeen], logs: &LogsSeen) -> String {
+fn text(judgement: &Judgement, nodes: &[NodeSeen], logs: &LogsSeen, orphans: &OrphansSeen) -> String {
     let lose = match (judgement.verdict, judgement.can_lose_nodes) {
         (Verdict::Unavailable, _) => "what is down must come back first".to_owned(),
         (_, 1) => "can lose 1 more node".to_owned(),
@@ -107,6 +110,6 @@ fn text(judgement: &Judgement, nodes: &[NodeSeen], logs: &LogsSeen) -> String {
     });
     text.push('\n');
     text.push_str(&table(COLUMNS, rows));
-    let _ = write!(text, "\n\nlogs: {}, asked about: {}", logs.count, logs.asked);
+    let _ = write!(text, "\n\nlogs: {}, asked about: {}\n{}", logs.count, logs.asked, orphans.text());
     text
 }

@@ -63,7 +63,7 @@ fn a_log_is_listed_trimmed_inspected_and_removed() {
     assert_eq!(log(&dev, &["ls", "z"]).ends_with(0).out(), "");
 
     let inspected = log(&dev, &["inspect", "a", "--json"]).ends_with(0).json();
-    has_fields(&inspected, &["log", "id", "epoch", "owner", "floor", "tail", "segments"]);
+    has_fields(&inspected, &["log", "id", "epoch", "owner", "floor", "tail", "segments", "orphans"]);
     let segment = &inspected["segments"][0];
     has_fields(segment, &["segment", "epoch", "base", "end", "ack_quorum", "window", "replicas", "matrix"]);
     for replica in segment["replicas"].as_array().expect("replicas") {
@@ -112,6 +112,45 @@ fn what_is_not_there_or_cannot_be_meant_is_named() {
     log(&dev, &["read", "gone"]).refuses(2, &["log \"gone\" does not exist"]);
     append(&dev, &["gone", "--must-exist"], b"x").refuses(2, &["log \"gone\" does not exist"]);
     assert_eq!(log(&dev, &["ls"]).ends_with(0).out(), "", "what was refused made no log");
+}
+
+/// A receipt names every holder, and warns of what is short of one.
+#[test]
+fn a_receipt_says_who_holds_what_since_when() {
+    let dev = Dev::start(3);
+    append(&dev, &["kept", "--chunk-size", "100"], &distinct_bytes(1000)).ends_with(0);
+    // What is on a quorum is acknowledged: a takeover seals it, and a repair brings it to the last replica too.
+    let whole = (0..20).find_map(|_| {
+        append(&dev, &["kept"], b"").ends_with(0);
+        quarry(&["repair", "kept", "--keep-orphans", "--store", &dev.url]).ends_with(0);
+        let receipt = log(&dev, &["inspect", "kept", "--receipt", "--json"]);
+        (receipt.code == Some(0)).then(|| receipt.json())
+    });
+    let receipt = whole.expect("it becomes whole");
+    has_fields(&receipt, &["log", "id", "tail", "segments"]);
+    let segment = &receipt["segments"][0];
+    has_fields(segment, &["segment", "from", "to", "replicas", "holders", "copies"]);
+    assert_eq!((&receipt["tail"], &segment["copies"][0]["copies"]), (&10.into(), &3.into()), "{receipt}");
+    let holders = segment["holders"].as_array().expect("holders");
+    assert_eq!(holders.len(), 3);
+    for holder in holders {
+        has_fields(holder, &["zone", "address", "disk", "runs", "missing", "error"]);
+        let run = &holder["runs"][0];
+        has_fields(run, &["from", "to", "stored_from_s", "stored_to_s", "verified_at_s"]);
+        let (from, to) = (run["stored_from_s"].as_u64(), run["stored_to_s"].as_u64());
+        assert!(from.is_some() && from <= to, "{run}");
+        assert_eq!((&run["from"], &holder["missing"]), (&0.into(), &serde_json::json!([])), "{holder}");
+    }
+    let said = log(&dev, &["inspect", "kept", "--receipt"]).ends_with(0);
+    for part in ["RANGE", "zone-1", "zone-2", "zone-3", "Z to 2", "copies, at least: 0..", ": 3 of 3"] {
+        assert!(said.out().contains(part), "{part:?} is not said: {}", said.out());
+    }
+    dev.kill(1);
+    let said = log(&dev, &["inspect", "kept", "--receipt"]).ends_with(1);
+    for part in ["no answer: ", ": 2 of 3"] {
+        assert!(said.out().contains(part), "{part:?} is not said: {}", said.out());
+    }
+    log(&dev, &["inspect", "nobody's", "--receipt"]).refuses(2, &["log \"nobody's\" does not exist"]);
 }
 
 /// A node that is down makes what it holds unreached, not lost, and says so with the exit code.

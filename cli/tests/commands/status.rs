@@ -19,7 +19,8 @@ fn the_verdict_and_the_exit_code_follow_the_nodes() {
 
     let (said, value) = status(&dev.url);
     assert!(said.ends_with(0).out().starts_with("HEALTHY: can lose 1 more node\n"));
-    has_fields(&value, &["verdict", "can_lose_nodes", "reasons", "nodes", "logs"]);
+    has_fields(&value, &["verdict", "can_lose_nodes", "reasons", "nodes", "logs", "orphans"]);
+    assert_eq!(value["orphans"]["error"], serde_json::Value::Null, "{value}");
     assert_eq!((&value["verdict"], &value["can_lose_nodes"]), (&"HEALTHY".into(), &1.into()));
     assert_eq!((&value["logs"]["count"], &value["logs"]["asked"]), (&1.into(), &1.into()));
     for node in value["nodes"].as_array().expect("nodes") {

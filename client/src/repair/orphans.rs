@@ -2,6 +2,7 @@
 
 use crate::open::REGISTER_TIMEOUT;
 use crate::quorum_store::Parts;
+use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 use quarry_protocol::ids::{DiskId, LogId, SegmentId};
 use quarry_protocol::message::{HoldingsCursor, HoldingsPage, LogHolding, Refusal, Reply, Request};
@@ -47,9 +48,11 @@ pub enum OrphanFate {
 /// Everything that nodes hold and no record names; frees what may be freed and is idle for `grace`, if one is given.
 pub(crate) async fn orphans(parts: &Parts, grace: Option<Duration>) -> Result<Vec<Orphan>, String> {
     // Holdings come first: what is in a record that is read later is not mistaken for an orphan of an earlier one.
+    let disks = parts.cluster.disks().await;
+    let answers = join_all(disks.iter().map(|replica| holdings(parts, replica))).await;
     let mut held = Vec::new();
-    for replica in parts.cluster.disks().await {
-        match holdings(parts, &replica).await {
+    for (replica, answer) in disks.into_iter().zip(answers) {
+        match answer {
             Ok((identities, logs)) => held.push((replica, identities, logs)),
             Err(why) => tracing::info!("{} is not asked for orphans: {why}", replica.address),
         }
