@@ -8,8 +8,8 @@
 //! cargo test --profile sim -p quarry-node --test sim -- --seeds 1000 --from 0 --steps 2000
 //! cargo test --profile sim -p quarry-node --test sim -- --certify FILE --seeds 10000
 //! ```
-//! One thread, virtual time, one source of chance. It drives the shipped `Writer`, `Recovery`, `Shard` (with its replica and
-//! store) and `Replay`, not a copy, and stands in for everything around them: sockets, slots, disks, the register, the
+//! One thread, virtual time, one source of chance. It drives the shipped `RotatingWriter`, `Recovery`, `Trim`, `Repair`, `Bucket`,
+//! `Shard` (with its replica and store) and `Replay`, not a copy, and stands in for everything around them: sockets, slots, disks, the register, the
 //! processes. Each run draws its shape and its faults from its seed (`options`), lets them work for a number of steps, then
 //! heals the world and demands that everything finishes (`world/liveness`); among other things, that scrub finds whatever
 //! has rotted although nobody reads it. What must be true meanwhile is `oracle`'s.
