@@ -103,8 +103,9 @@ impl LogWriter {
         self.shared.replicas()
     }
 
-    /// Ends the open segment: what is appended from then on lies in a new one, on replicas chosen anew. Appends go on meanwhile.
-    /// Resolves once the segment that was open at the time of the call is sealed. A segment that holds nothing ends after its next chunk.
+    /// Ends the open segment: what is appended from then on lies in a new one, on replicas chosen anew. It ends right at the next
+    /// chunk, so appends wait for one answer of the register. Resolves once the segment that was open at the time of the
+    /// call is sealed. A segment that holds nothing ends after its next chunk.
     ///
     /// A writer does this by itself when a segment has grown to its size, has come of age, or has a replica that failed
     /// ([`crate::RotationOptions`]).

@@ -17,7 +17,8 @@ use alloc::vec::Vec;
 impl RotatingWriter {
     /// Asks for a boundary far enough ahead, and for the next segment on `replicas`, in one change.
     pub(super) fn plan(&mut self, now: Micros, reason: RotationReason, replicas: Vec<ReplicaRef>) {
-        let ahead = self.pace.ahead(now);
+        // Whoever asks waits for it, perhaps without appending anything: a boundary further on might never be reached.
+        let ahead = if reason == RotationReason::Asked { 0 } else { self.pace.ahead(now) };
         let part = self.open_part();
         let (id, base) = (part.segment.id, part.segment.base);
         // A segment that holds nothing has no end that anybody could find.

@@ -4,7 +4,7 @@ use crate::script::{FIRST, MINE, SECOND, Script, same, version};
 use quarry_protocol::ids::{ChunkSeq, OwnerId};
 use quarry_protocol::record::SegmentEnd;
 use quarry_protocol::recovery::SwapOutcome;
-use quarry_protocol::rotation::{AHEAD_US, RotationEffect, RotationEvent, RotationReason};
+use quarry_protocol::rotation::{RotationEffect, RotationEvent, RotationReason};
 use quarry_protocol::writer::WriterEvent;
 
 fn up(script: &mut Script) {
@@ -178,7 +178,6 @@ fn an_idle_log_rotates_on_demand_and_at_once() {
     let mut script = Script::new(u64::MAX);
     script.append(2);
     script.store_all(FIRST, 100..102);
-    script.pass(3 * AHEAD_US);
     script.handle(RotationEvent::Rotate);
     script.place(Ok(same()));
     assert_eq!(script.land().record.segments[0].end_seq(), Some(ChunkSeq(102)), "right at the next seq");
