@@ -28,8 +28,9 @@ STEPS     ?= 2000
 RECEIPT   ?= CERTIFICATE.md
 
 SIM     = $(CARGO) test --profile sim --locked --package quarry-node --test sim --
-# A build of its own: its bugs must not get into any other.
-PLANTED = RUSTFLAGS="--cfg planted" $(CARGO) test --profile sim --target-dir target/planted --locked --package
+# A build of its own: its bugs must not get into any other. Both packages at once: otherwise their dependencies are built twice.
+PLANTED = RUSTFLAGS="--cfg planted" $(CARGO) test --profile sim --target-dir target/planted --locked \
+	--package quarry-node --package quarry-protocol
 TRACES  = target/tmp/traces
 
 .PHONY: test demo bench drill test-long sim certify planted tla traces format components
@@ -49,9 +50,9 @@ certify:
 	$(SIM) --seeds $(SEEDS) --from $(FROM) --steps $(STEPS) --certify "$(abspath $(RECEIPT))"
 
 planted:
-	$(PLANTED) quarry-node --test sim -- --planted-all
-	$(PLANTED) quarry-node --test node -- --nocapture planted
-	$(PLANTED) quarry-protocol --test repair -- --nocapture planted
+	$(PLANTED) --test sim -- --planted-all
+	$(PLANTED) --test node -- --nocapture planted
+	$(PLANTED) --test repair -- --nocapture planted
 
 tla:
 	RECORD=1 tla/run long
