@@ -42,7 +42,7 @@ impl World {
                 self.trim(log, all);
             }
             let repairs = self.core.options.repair;
-            if self.core.options.logs[log].bucket_percent == 0 && self.core.numbers.per_mille(repairs) {
+            if self.may_repair(log) && self.core.numbers.per_mille(repairs) {
                 self.repair(log);
             }
             if self.core.numbers.per_mille(delete) {

@@ -229,7 +229,7 @@ impl World {
 
     /// A repair comes to an end once everybody answers, and nothing that must be survived is a loss to it.
     fn repair_all(&mut self, log: usize) {
-        if self.core.options.logs[log].bucket_percent > 0 {
+        if !self.may_repair(log) {
             return;
         }
         let repairer = self.repair(log);

@@ -150,6 +150,11 @@ impl World {
         self.session(log, Role::Trimming(Box::new(trimming)))
     }
 
+    /// Segments in buckets are not repaired, and the specification that traces are held against has no repair.
+    fn may_repair(&self, log: usize) -> bool {
+        self.core.options.logs[log].bucket_percent == 0 && !self.core.trace.wanted
+    }
+
     /// Repairs a log, and frees what no record needs.
     pub(crate) fn repair(&mut self, log: usize) -> ClientId {
         self.core.effect("session: repair", [u64::from(self.next_client), log as u64, 0, 0]);
