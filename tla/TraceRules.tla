@@ -316,6 +316,8 @@ AnswerFenceReason(S, l) ==
   LET m == Running(S, l.replica)
       heard == {S.sent[n].watermark : n \in {x \in DOMAIN S.sent : x[1] = l.segment /\ l.replica \in S.sent[x].to}}
                \union {c.watermark : c \in {h \in m.held : h.name[1] = l.segment}}
+               \* What a lost chunk said was heard all the same; a watermark is at most the seq that it came with.
+               \union {n[2] : n \in {x \in m.lost : x[1] = l.segment}}
   IN
   IF AskedReason(S, l) # "" THEN AskedReason(S, l)
   ELSE IF StatusReason(S, l) # "" THEN StatusReason(S, l)
