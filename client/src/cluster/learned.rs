@@ -105,6 +105,12 @@ impl Learned {
         self.members.values().find(|member| member.shards.iter().any(|shard| has(info, shard.disk)))
     }
 
+    /// The disks of nodes that are being drained. Every writer asks every second, so nothing else is copied.
+    pub(super) fn draining(&self) -> Vec<DiskId> {
+        let draining = self.members.values().filter(|member| member.draining);
+        draining.flat_map(|member| &member.shards).map(|shard| shard.disk).collect()
+    }
+
     /// Every node, in order.
     pub(super) fn members(&self) -> Vec<Member> {
         self.members.values().cloned().collect()

@@ -212,8 +212,7 @@ impl Cluster for NodeCluster {
     }
 
     fn draining(&self) -> Vec<DiskId> {
-        let members = lock(&self.learned).members();
-        members.iter().filter(|member| member.draining).flat_map(|m| m.shards.iter().map(|shard| shard.disk)).collect()
+        lock(&self.learned).draining()
     }
 
     async fn place(&self, request: PlaceRequest<'_>) -> Result<Placement, PlaceError> {
