@@ -1,6 +1,6 @@
 //! Each effect of a recovery as a future that ends in the event the machine waits for. Each is bounded in time.
 
-use crate::cluster::PlaceRequest;
+use crate::cluster::{PlaceError, PlaceRequest, Placement};
 use crate::link::LinkError;
 use crate::quorum_store::Parts;
 use crate::register::{RegisterError, SwapError};
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 /// How long the register may take to answer before it counts as not answering.
 pub(crate) const REGISTER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a placement may take.
-pub(crate) const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
+const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn read_record(parts: &Parts, request: RequestNo, name: String) -> RecoveryEvent {
     RecoveryEvent::RecordRead { request, result: read_found(parts, &name).await }
@@ -32,7 +32,7 @@ pub(crate) async fn read_found(parts: &Parts, name: &str) -> Result<Option<(Vers
     }
 }
 
-pub(crate) fn register_failure(error: &RegisterError) -> RegisterFailure {
+fn register_failure(error: &RegisterError) -> RegisterFailure {
     if error.may_retry() {
         RegisterFailure::Unavailable(error.to_string())
     } else {
@@ -78,12 +78,18 @@ pub(super) async fn place(
             placed => placed,
         }
     };
-    let result = match timeout(PLACE_TIMEOUT, placed).await {
+    RecoveryEvent::Placed { request, result: placed_in_time(placed).await }
+}
+
+/// The replicas of a placement, if it comes in time.
+pub(crate) async fn placed_in_time(
+    placing: impl Future<Output = Result<Placement, PlaceError>>,
+) -> Result<Vec<ReplicaRef>, String> {
+    match timeout(PLACE_TIMEOUT, placing).await {
         Ok(Ok(placement)) => Ok(placement.replicas),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {PLACE_TIMEOUT:?}")),
-    };
-    RecoveryEvent::Placed { request, result }
+    }
 }
 
 pub(super) async fn call(parts: &Parts, request: RequestNo, to: ReplicaRef, what: Request) -> RecoveryEvent {

@@ -13,7 +13,7 @@ mod options;
 mod refused;
 mod takeover;
 
-pub(crate) use effects::{PLACE_TIMEOUT, REGISTER_TIMEOUT, fetch_chunk, read_found, register_failure, swap_record};
+pub(crate) use effects::{REGISTER_TIMEOUT, fetch_chunk, placed_in_time, read_found, swap_record};
 pub(crate) use refused::delete_error;
 pub(crate) use takeover::take_over;
 

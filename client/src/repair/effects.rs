@@ -2,7 +2,7 @@
 
 use crate::cluster::PlaceRequest;
 use crate::link::LinkError;
-use crate::open::{fetch_chunk, read_found, swap_record};
+use crate::open::{fetch_chunk, placed_in_time, read_found, swap_record};
 use crate::quorum_store::Parts;
 use bytes::Bytes;
 use quarry_protocol::chunk::ChunkHeader;
@@ -11,11 +11,6 @@ use quarry_protocol::message::{Refusal, Request};
 use quarry_protocol::record::{LogRecord, ReplicaRef, Version};
 use quarry_protocol::recovery::RequestNo;
 use quarry_protocol::repair::{CopyFailure, RepairEvent, Unanswered};
-use std::time::Duration;
-use tokio::time::timeout;
-
-/// How long a placement may take.
-const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn read_record(parts: &Parts, request: RequestNo, name: String) -> RepairEvent {
     RepairEvent::RecordRead { request, result: read_found(parts, &name).await }
@@ -41,12 +36,8 @@ pub(super) async fn place(
         }
     };
     let is_new = |replica: &ReplicaRef| !keep.iter().any(|kept| kept.zone == replica.zone);
-    let result = match timeout(PLACE_TIMEOUT, placed).await {
-        Ok(Ok(placement)) => Ok(placement.replicas.into_iter().filter(is_new).collect()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {PLACE_TIMEOUT:?}")),
-    };
-    RepairEvent::Placed { request, result }
+    let result = placed_in_time(placed).await;
+    RepairEvent::Placed { request, result: result.map(|replicas| replicas.into_iter().filter(is_new).collect()) }
 }
 
 pub(super) async fn call(parts: &Parts, request: RequestNo, to: ReplicaRef, what: Request) -> RepairEvent {
