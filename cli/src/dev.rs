@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::env;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The name of every cluster made here.
+/// What the name of every cluster made here starts with.
 const CLUSTER: &str = "dev";
 
 pub(crate) async fn run(args: DevArgs, output: Output) -> Result<Health, Failure> {

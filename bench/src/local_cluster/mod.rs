@@ -1,10 +1,12 @@
 //! A cluster of real node processes on this machine, for `quarry dev`, the demo and the benchmark.
 //!
 //! Everything lies in one directory: `node-1` and so on (data), `node-1.log` (what the node says), `node-1.listen` (its
-//! address, kept from run to run), `register`, and `cluster.key` if the nodes gossip. Nodes die with this process: each asks
-//! the kernel to be killed when its parent thread ends, so a cluster must be started on a thread that lives as long as it (the main one, under `block_on`).
+//! address, kept from run to run), `register`, `cluster.name`, and `cluster.key` if the nodes gossip. Nodes die with this
+//! process: each asks the kernel to be killed when its parent thread ends, so a cluster must be started on a thread that lives
+//! as long as it (the main one, under `block_on`).
 
 mod gossip;
+mod name;
 mod node;
 mod ports;
 #[cfg(test)]
@@ -35,7 +37,7 @@ pub struct LocalClusterPlan {
     pub zones: usize,
     /// What clients are told instead of the address that the node listens at, node by node; empty for just that.
     pub advertised: Vec<String>,
-    /// The cluster's name.
+    /// What the cluster's name starts with; what follows is the directory's own.
     pub cluster: String,
     /// Further arguments of `quarry format`.
     pub format_arguments: Vec<String>,
@@ -58,6 +60,7 @@ impl LocalCluster {
     pub async fn start(mut plan: LocalClusterPlan) -> Result<Self, NodeError> {
         let dir = make_directory(&plan.dir)?;
         make_directory(&dir.join("register"))?;
+        plan.cluster = name::of_directory(&dir, &plan.cluster)?;
         if plan.gossip {
             plan.start_arguments.extend(["--gossip-key-file".to_owned(), gossip::key_file(&plan.binary, &dir).await?]);
         }

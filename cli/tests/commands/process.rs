@@ -175,6 +175,12 @@ impl Dev {
         wait_for_end(id);
     }
 
+    /// Its name.
+    pub(crate) fn cluster(&self) -> &str {
+        let (before, _) = self.url.split_once('?').expect("a store of nodes names a register");
+        before.rsplit_once('/').expect("a store of nodes names its cluster").1
+    }
+
     /// Where its register lies.
     pub(crate) fn register(&self) -> PathBuf {
         self.dir.path().join("register")

@@ -68,10 +68,11 @@ fn the_verdict_and_the_exit_code_follow_the_nodes() {
 #[test]
 fn nodes_of_another_cluster_count_as_down() {
     let dev = Dev::start(1);
-    let (said, value) = status(&dev.url.replace("/dev?", "/other?"));
+    let name = dev.cluster();
+    let (said, value) = status(&dev.url.replace(&format!("/{name}?"), "/other?"));
     let said = said.ends_with(2);
     assert!(
-        said.out().contains("it belongs to cluster \"dev\", not \"other\": correct the store URL"),
+        said.out().contains(&format!("it belongs to cluster {name:?}, not \"other\": correct the store URL")),
         "{}",
         said.out()
     );
@@ -82,9 +83,9 @@ fn nodes_of_another_cluster_count_as_down() {
 #[test]
 fn one_node_of_the_url_leads_to_all() {
     let dev = Dev::start(3);
-    let (nodes, rest) = dev.url.split_once("/dev?").expect("a store of nodes");
-    let seed = nodes.split(',').next().expect("a node");
-    let url = format!("{seed}/dev?{rest}");
+    let (seed, _) = dev.url.split_once(',').expect("several nodes");
+    let (_, rest) = dev.url.rsplit_once(&format!("/{}?", dev.cluster())).expect("a store of nodes");
+    let url = format!("{seed}/{}?{rest}", dev.cluster());
     // Gossip takes a moment after the nodes serve.
     let found = (0..1000).map(|_| quarry(&["status", "--store", &url, "--json"]).json());
     let all = |value: &Value| value["nodes"].as_array().is_some_and(|nodes| nodes.len() == 3);
