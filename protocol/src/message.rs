@@ -222,6 +222,46 @@ pub struct NodeInfo {
     pub shard: u16,
 }
 
+impl Request {
+    /// What it is called where people read of it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "hello",
+            Self::Fence { .. } => "fence",
+            Self::Freeze { .. } => "freeze",
+            Self::Inspect { .. } => "inspect",
+            Self::Read { .. } => "read",
+            Self::Trim { .. } => "trim",
+            Self::Delete { .. } => "delete",
+            Self::Provenance { .. } => "provenance",
+            Self::Members { .. } => "members",
+            Self::Pin { .. } => "pin",
+            Self::Inventory { .. } => "inventory",
+            Self::Free { .. } => "free",
+            Self::Holdings { .. } => "holdings",
+        }
+    }
+
+    /// The log it is about, if it is about one.
+    #[must_use]
+    pub const fn log(&self) -> Option<LogId> {
+        match self {
+            Self::Fence { log, .. }
+            | Self::Freeze { log, .. }
+            | Self::Inspect { log, .. }
+            | Self::Read { log, .. }
+            | Self::Trim { log, .. }
+            | Self::Delete { log, .. }
+            | Self::Provenance { log, .. }
+            | Self::Pin { log, .. }
+            | Self::Inventory { log, .. }
+            | Self::Free { log, .. } => Some(*log),
+            Self::Hello { .. } | Self::Members { .. } | Self::Holdings { .. } => None,
+        }
+    }
+}
+
 /// What a shard answers, chunks and plain "stored" apart.
 #[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Reply {

@@ -37,22 +37,6 @@ pub(super) struct BucketLinks {
     tickets: Ticket,
 }
 
-fn log_of(request: &Request) -> LogId {
-    match request {
-        Request::Fence { log, .. }
-        | Request::Freeze { log, .. }
-        | Request::Inspect { log, .. }
-        | Request::Read { log, .. }
-        | Request::Trim { log, .. }
-        | Request::Delete { log, .. }
-        | Request::Provenance { log, .. }
-        | Request::Pin { log, .. }
-        | Request::Inventory { log, .. }
-        | Request::Free { log, .. } => *log,
-        Request::Hello { .. } | Request::Members { .. } | Request::Holdings { .. } => panic!("nobody greets a bucket"),
-    }
-}
-
 impl BucketLinks {
     /// Whether this replica is a bucket; from now on its disk is known to be one.
     pub(super) fn is_bucket(&mut self, to: &ReplicaRef) -> bool {
@@ -90,7 +74,7 @@ impl Links {
     }
 
     pub(super) fn call_bucket(&mut self, core: &mut Core, disk: DiskId, request: Request, ask: Ask) {
-        let log = log_of(&request);
+        let log = request.log().expect("nobody greets a bucket");
         if let Some((_, known)) = self.buckets.record.clone().filter(|(of, _)| *of == log) {
             self.drive(core, disk, log, BucketEvent::Known(known));
         }

@@ -93,7 +93,7 @@ impl Node {
             Ok(request) => request,
             Err(why) => return Self::turn_away(core, conn, frame, &why),
         };
-        core.step(name_of(&request), [self.index as u64, u64::from(conn), frame.request_id, 0]);
+        core.step(request.name(), [self.index as u64, u64::from(conn), frame.request_id, 0]);
         if let Some(question) = question_of(&request) {
             self.shards[shard].questions.insert((conn, frame.request_id), (frame.disk, question));
         }
@@ -131,22 +131,4 @@ fn question_of(request: &Request) -> Option<Question> {
         | Request::Members { .. }
         | Request::Holdings { .. } => return None,
     })
-}
-
-const fn name_of(request: &Request) -> &'static str {
-    match request {
-        Request::Hello { .. } => "hello",
-        Request::Fence { .. } => "fence",
-        Request::Freeze { .. } => "freeze",
-        Request::Inspect { .. } => "inspect",
-        Request::Read { .. } => "read",
-        Request::Trim { .. } => "trim",
-        Request::Delete { .. } => "delete",
-        Request::Provenance { .. } => "provenance",
-        Request::Members { .. } => "members",
-        Request::Pin { .. } => "pin",
-        Request::Inventory { .. } => "inventory",
-        Request::Free { .. } => "free",
-        Request::Holdings { .. } => "holdings",
-    }
 }

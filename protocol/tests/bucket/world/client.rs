@@ -74,22 +74,6 @@ impl Client {
     }
 }
 
-pub(crate) fn log_of(request: &Request) -> LogId {
-    match request {
-        Request::Fence { log, .. }
-        | Request::Freeze { log, .. }
-        | Request::Inspect { log, .. }
-        | Request::Read { log, .. }
-        | Request::Trim { log, .. }
-        | Request::Delete { log, .. }
-        | Request::Provenance { log, .. }
-        | Request::Pin { log, .. }
-        | Request::Inventory { log, .. }
-        | Request::Free { log, .. } => *log,
-        Request::Hello { .. } | Request::Members { .. } | Request::Holdings { .. } => panic!("nobody greets a bucket"),
-    }
-}
-
 impl World {
     pub(crate) fn append(&mut self, client: usize) -> bool {
         let (now, state) = (self.now, &mut self.clients[client]);
@@ -161,7 +145,7 @@ impl World {
                 let bucket = self.bucket_of(&to);
                 let Role::Recovering(recovery) = &self.clients[client].role else { unreachable!() };
                 let known = KnownLog::of(recovery.record().expect("it asks after its claim"));
-                self.tell(client, bucket, log_of(&what), BucketEvent::Known(known));
+                self.tell(client, bucket, what.log().expect("nobody greets a bucket"), BucketEvent::Known(known));
                 self.ask(client, bucket, what.clone(), Owed::Call { request, what, wiped: self.wiped == Some(bucket) });
             }
             RecoveryEffect::Fetch { request, from, log, segment, seq } => {

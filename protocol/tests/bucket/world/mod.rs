@@ -236,7 +236,8 @@ impl World {
     pub(crate) fn ask(&mut self, client: usize, bucket: usize, request: Request, owed: Owed) {
         self.tickets += 1;
         self.owed.insert(self.tickets, owed);
-        let (from, disk, log) = (self.tickets, self.buckets[bucket].disk, client::log_of(&request));
+        let (from, disk, log) =
+            (self.tickets, self.buckets[bucket].disk, request.log().expect("nobody greets a bucket"));
         self.tell(client, bucket, log, BucketEvent::Request { from, disk, request });
     }
 
