@@ -61,7 +61,7 @@ pub(crate) async fn run(command: NodeCommand, store: Option<String>, output: Out
 async fn mark(args: &DrainArgs, url: &str) -> Result<(), Failure> {
     let parsed = StoreUrl::parse(url).map_err(Failure::usage)?;
     let StorePlace::Nodes { nodes, cluster, .. } = &parsed.place else {
-        return Err(Failure::usage("a store in this process's memory has no nodes to drain"));
+        return Err(Failure::usage("this store has no nodes to drain"));
     };
     status::drain(nodes, &args.node, args.control.as_deref(), cluster).await.map_err(Failure::new)
 }

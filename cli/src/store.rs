@@ -17,11 +17,15 @@ pub(crate) fn url(store: Option<String>) -> Result<String, Failure> {
 /// that is not mounted must not look like a new store (P13).
 pub(crate) fn check_register(url: &str) -> Result<(), String> {
     match StoreUrl::parse(url).map(|parsed| parsed.place) {
-        Ok(StorePlace::Nodes { register, .. }) if !register.exists() => Err(format!(
-            "the register {} is not there: mount or restore it, since it says where every log lies; for a new store, make \
+        Ok(StorePlace::Nodes { register, .. } | StorePlace::Buckets { register: Some(register), .. })
+            if !register.exists() =>
+        {
+            Err(format!(
+                "the register {} is not there: mount or restore it, since it says where every log lies; for a new store, make \
              the directory first",
-            register.display()
-        )),
+                register.display()
+            ))
+        }
         // What is wrong with a URL is for connect to say.
         _ => Ok(()),
     }

@@ -1,5 +1,6 @@
 //! What a store can do, so that a caller can size its chunks before it opens a log.
 
+use crate::bucket::BucketKind;
 use quarry_protocol::limits::CHUNK_PAYLOAD_BYTES_MAX;
 
 /// What a store can do.
@@ -32,16 +33,43 @@ pub enum LatencyClass {
     ObjectStore,
 }
 
+/// What a kind of replica is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tier {
+    /// How long a committed append typically takes.
+    pub latency: LatencyClass,
+    /// Chunk size, in bytes, from which larger ones gain little: of bandwidth on disks, of cost where each request has a price.
+    pub chunk_bytes_preferred: u32,
+}
+
+impl Tier {
+    /// Storage nodes.
+    pub const LOCAL_DISK: Self = Self { latency: LatencyClass::LocalDisk, chunk_bytes_preferred: 64 << 10 };
+    /// Process memory.
+    pub const MEMORY: Self = Self { latency: LatencyClass::Memory, chunk_bytes_preferred: 64 << 10 };
+
+    /// Buckets of a kind.
+    #[must_use]
+    pub const fn of_buckets(kind: BucketKind) -> Self {
+        let (latency, chunk_bytes_preferred) = match kind {
+            BucketKind::Directory => (LatencyClass::LocalDisk, 64 << 10),
+            BucketKind::S3Express | BucketKind::Azure => (LatencyClass::FastObjectStore, 512 << 10),
+            BucketKind::S3 | BucketKind::Google => (LatencyClass::ObjectStore, 4 << 20),
+        };
+        Self { latency, chunk_bytes_preferred }
+    }
+}
+
 impl Capabilities {
-    /// What the quorum code offers over local disks.
-    pub(crate) fn of_quorum(zones: Vec<String>, replicas: usize, ack_quorum: usize, latency: LatencyClass) -> Self {
+    /// What the quorum code offers over replicas of a tier.
+    pub(crate) fn of_quorum(zones: Vec<String>, replicas: usize, ack_quorum: usize, tier: Tier) -> Self {
         Self {
             chunk_bytes_max: CHUNK_PAYLOAD_BYTES_MAX,
-            chunk_bytes_preferred: 64 << 10,
+            chunk_bytes_preferred: tier.chunk_bytes_preferred,
             zones,
             replicas,
             ack_quorum,
-            latency,
+            latency: tier.latency,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! From a store URL to a store.
 
-use crate::capabilities::LatencyClass;
+use crate::bucket::{BucketCluster, BucketPlace, BucketStore};
+use crate::capabilities::Tier;
 use crate::chunk_store::ChunkStore;
-use crate::cluster::NodeCluster;
+use crate::cluster::{NodeCluster, Tiers};
 use crate::error::ConnectError;
+use crate::link::tcp::handshake::ANY_CLUSTER;
 use crate::memory::MemoryStore;
 use crate::quorum_store::{QuorumStore, StoreDefaults};
 use crate::register::DirectoryRegister;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 ///
 /// - `memory://NAME`: three replicas in this process, lost with it. Every `connect` with the same name reaches the same
 ///   store.
+/// - `s3express://`, `s3://`, `az://`, `gs://`, `file://`: buckets and directories.
 /// - `quarry://HOST:PORT,HOST:PORT,.../CLUSTER?register=dir:/PATH`: storage nodes, with a register in a local directory. Nodes
 ///   that gossip tell of all others, so that a few are enough.
 ///
@@ -36,11 +39,45 @@ pub async fn connect_to_quorum(url: &str) -> Result<QuorumStore, ConnectError> {
             let register = open_register(url, register).await?;
             let cluster = Arc::new(NodeCluster::new(cluster, nodes));
             let zones = zones_of(url, &cluster).await?;
-            let latency = LatencyClass::LocalDisk;
             cluster.follow();
-            Ok(QuorumStore::new(cluster, Arc::new(register), zones, defaults, latency))
+            let tiers = Arc::new(Tiers::on_nodes(cluster));
+            Ok(QuorumStore::new(tiers, Arc::new(register), zones, defaults, Tier::LOCAL_DISK))
+        }
+        StorePlace::Buckets { places, register } => {
+            let tier = Tier::of_buckets(places[0].kind);
+            let directory = places[0].directory();
+            let buckets = Arc::new(open_buckets(url, &places)?);
+            let (zones, silent) =
+                buckets.connect().await.map_err(|why| ConnectError::Bucket { url: url.to_owned(), why })?;
+            for why in silent {
+                tracing::warn!("connected without {why}");
+            }
+            let register = match (register, directory) {
+                (Some(path), _) => open_register(url, path).await?,
+                (None, Some(directory)) => own_register(url, directory.join("register")).await?,
+                (None, None) => unreachable!("a bucket that is no directory names its register"),
+            };
+            let nodes = Arc::new(NodeCluster::new(ANY_CLUSTER.to_owned(), Vec::new()));
+            let tiers = Arc::new(Tiers::on_buckets(buckets, nodes));
+            Ok(QuorumStore::new(tiers, Arc::new(register), zones, defaults, tier))
         }
     }
+}
+
+fn open_buckets(url: &str, places: &[BucketPlace]) -> Result<BucketCluster, ConnectError> {
+    let opened: Result<Vec<_>, _> = places.iter().map(BucketStore::open).collect();
+    opened.map(BucketCluster::new).map_err(|why| ConnectError::Bucket { url: url.to_owned(), why })
+}
+
+/// The register inside a directory that is a bucket, made with it.
+async fn own_register(url: &str, path: PathBuf) -> Result<DirectoryRegister, ConnectError> {
+    let failed =
+        |why: String| ConnectError::Register { url: url.to_owned(), why: format!("{}: {why}", path.display()) };
+    match tokio::fs::create_dir(&path).await {
+        Err(why) if why.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(why.to_string())),
+        _ => {}
+    }
+    open_register(url, path).await
 }
 
 /// Opening a directory does file I/O, which stays off the runtime's threads.

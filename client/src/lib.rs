@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod actions;
+pub mod bucket;
 mod calls;
 pub mod capabilities;
 pub mod chunk_store;
@@ -40,7 +41,7 @@ mod told;
 mod trim;
 mod views;
 
-pub use capabilities::{Capabilities, LatencyClass};
+pub use capabilities::{Capabilities, LatencyClass, Tier};
 pub use chunk_store::{
     ChunkStore, ChunkStream, CreateMode, Deleted, OpenOptions, Opened, ReadChunk, ReadOptions, ReadRange,
     RecoveryReport, RotationOptions, Tail,

@@ -1,7 +1,8 @@
 //! A [`ChunkStore`] made of a cluster of replicas and a register: the one implementation behind every backend, whatever
 //! its replicas are.
 
-use crate::capabilities::{Capabilities, LatencyClass};
+use crate::bucket::TellingRegister;
+use crate::capabilities::{Capabilities, Tier};
 use crate::chunk_store::{ChunkStore, ChunkStream, Deleted, OpenOptions, Opened, ReadOptions, ReadRange, Tail};
 use crate::cluster::Cluster;
 use crate::error::{DeleteError, InspectError, ListError, OpenError, ReadError, TailError, TrimError};
@@ -48,7 +49,7 @@ pub(crate) struct Parts {
     pub(crate) trims: Trims,
     pub(crate) repairs: Repairs,
     zones: Vec<String>,
-    latency: LatencyClass,
+    tier: Tier,
 }
 
 /// Logs on a cluster of replicas. Cheap to clone.
@@ -66,10 +67,11 @@ impl QuorumStore {
         register: Arc<dyn Register>,
         zones: Vec<String>,
         defaults: StoreDefaults,
-        latency: LatencyClass,
+        tier: Tier,
     ) -> Self {
         let (trims, repairs) = (Trims::default(), Repairs::default());
-        Self { parts: Arc::new(Parts { cluster, register, defaults, trims, repairs, zones, latency }) }
+        let register = Arc::new(TellingRegister { register, cluster: Arc::clone(&cluster) });
+        Self { parts: Arc::new(Parts { cluster, register, defaults, trims, repairs, zones, tier }) }
     }
 
     /// Who holds each range of a log, since when, and when it was verified last. Changes nothing and fences nobody.
@@ -144,7 +146,7 @@ impl ChunkStore for QuorumStore {
 
     fn capabilities(&self) -> Capabilities {
         let StoreDefaults { replicas, ack_quorum, .. } = self.parts.defaults;
-        Capabilities::of_quorum(self.parts.zones.clone(), replicas, ack_quorum, self.parts.latency)
+        Capabilities::of_quorum(self.parts.zones.clone(), replicas, ack_quorum, self.parts.tier)
     }
 }
 

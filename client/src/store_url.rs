@@ -2,18 +2,29 @@
 //!
 //! ```text
 //! quarry://HOST:PORT,HOST:PORT,.../CLUSTER?register=dir:/PATH     storage nodes
+//! s3express://BUCKET,BUCKET,BUCKET[/PREFIX]?register=dir:/PATH    directory buckets of S3 Express One Zone, one per zone
+//! s3://BUCKET[/PREFIX]                                            a bucket of S3, or of a store that speaks its language
+//! az://CONTAINER[/PREFIX]                                         a container of Azure Blob Storage
+//! gs://BUCKET[/PREFIX]                                            a bucket of Google Cloud Storage
+//! file:///DIRECTORY,/DIRECTORY,...                                directories; on disks of their own, if it is to mean anything
 //! memory://NAME                                                   this process's memory
 //! ```
+//! Credentials of buckets come from the environment, as the vendors' own tools read them.
+//!
 //! | parameter | meaning | default |
 //! |---|---|---|
-//! | `register` | where the records are; `dir:` and an absolute path (nodes only) | none, it must be given |
-//! | `replicas` | how many replicas a new segment has | 3 |
+//! | `register` | where the records are; `dir:` and an absolute path | one directory: `register` in it; else it must be given |
+//! | `endpoint` | URL of the server that has the buckets | the vendor's |
+//! | `region` | the buckets' region | from the environment |
+//! | `account` | Azure's storage account | from the environment |
+//! | `replicas` | how many replicas a new segment has | 3, or the buckets there are |
 //! | `ack` | how many of them must have stored a chunk | the majority |
 //! | `window_chunks` | most chunks in flight | 256 |
-//! | `window_bytes` | most payload bytes in flight | 32 MiB |
+//! | `window_bytes` | most payload bytes in flight | 32 MiB; 64 MiB for `s3`, `az` and `gs` |
 //!
 //! A parameter that is not in the table, or is given twice, is refused: a misspelt one must not be silently without effect.
 
+use crate::bucket::{BucketKind, BucketPlace, PlaceParameters, decode, encode};
 use crate::error::ConnectError;
 use quarry_protocol::limits::{
     WINDOW_BYTES_DEFAULT, WINDOW_BYTES_MAX, WINDOW_CHUNKS_DEFAULT, WINDOW_CHUNKS_MAX, ZONE_BYTES_MAX,
@@ -24,7 +35,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use url::Url;
-use url::form_urlencoded::{byte_serialize, parse};
+use url::form_urlencoded::parse;
 
 /// Replicas of a store whose URL does not say.
 const REPLICAS_DEFAULT: usize = 3;
@@ -52,6 +63,13 @@ pub enum StorePlace {
         /// The directory of the register.
         register: PathBuf,
     },
+    /// Buckets of one kind, each a zone of its own.
+    Buckets {
+        /// Where they are.
+        places: Vec<BucketPlace>,
+        /// The directory of the register; none for `register` in the only bucket, a directory.
+        register: Option<PathBuf>,
+    },
     /// This process's memory.
     Memory {
         /// Which of the process's stores.
@@ -74,7 +92,8 @@ impl StoreUrl {
     }
 
     fn read(url: &str) -> Result<Self, String> {
-        let forms = "it is quarry://HOST:PORT,.../CLUSTER?register=dir:/PATH or memory://NAME";
+        let forms = "it is quarry://HOST:PORT,.../CLUSTER?register=dir:/PATH, s3express://BUCKET,BUCKET,BUCKET, s3://BUCKET, \
+                     az://CONTAINER, gs://BUCKET, file:///DIRECTORY or memory://NAME";
         let Some((scheme, rest)) = url.split_once("://") else { return Err(forms.to_owned()) };
         // The rules for one host do not fit a list of hosts, so the list is taken out before the rest is parsed.
         let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -83,23 +102,51 @@ impl StoreUrl {
             return Err("it has no #fragment; write # in a path as %23".to_owned());
         }
         let mut parameters = Parameters::read(parsed.query().unwrap_or(""))?;
-        let path = decode(parsed.path().trim_matches('/'));
-        let place = match scheme {
-            "quarry" => StorePlace::Nodes {
+        let path = parsed.path();
+        let place = match (scheme, BucketKind::of_scheme(scheme)) {
+            (_, Some(kind)) => buckets_of(kind, authority, path, &mut parameters)?,
+            ("quarry", _) => StorePlace::Nodes {
                 nodes: nodes_of(authority)?,
-                cluster: cluster_of(path)?,
-                register: register_of(parameters.take("register"))?,
+                cluster: cluster_of(decode(path.trim_matches('/')))?,
+                register: register_of(parameters.take("register"))?.ok_or_else(no_register)?,
             },
-            "memory" if authority.is_empty() || !path.is_empty() => {
+            ("memory", _) if authority.is_empty() || !path.trim_matches('/').is_empty() => {
                 return Err("a memory store is memory://NAME".to_owned());
             }
-            "memory" => StorePlace::Memory { name: decode(authority) },
+            ("memory", _) => StorePlace::Memory { name: decode(authority) },
             _ => return Err(format!("{scheme}:// is not a kind of store this build knows: {forms}")),
         };
-        let quorum = quorum_of(&mut parameters)?;
-        let window = window_of(&mut parameters)?;
+        let quorum = quorum_of(&mut parameters, place.replicas_default())?;
+        if let StorePlace::Buckets { places, .. } = &place
+            && quorum.replicas() > places.len()
+        {
+            return Err(format!("{} replicas need as many buckets, {} are given", quorum.replicas(), places.len()));
+        }
+        let window = window_of(&mut parameters, place.window_bytes_default())?;
         parameters.finish()?;
         Ok(Self { place, quorum, window })
+    }
+}
+
+impl StorePlace {
+    /// Replicas of a segment whose opener does not ask for another number.
+    fn replicas_default(&self) -> usize {
+        match self {
+            Self::Buckets { places, .. } => places.len(),
+            Self::Nodes { .. } | Self::Memory { .. } => REPLICAS_DEFAULT,
+        }
+    }
+
+    /// By Little's law: a store that takes a tenth of a second for 4 MiB needs sixteen in flight for half a gigabyte a second.
+    fn window_bytes_default(&self) -> u64 {
+        match self {
+            Self::Buckets { places, .. }
+                if !matches!(places[0].kind, BucketKind::Directory | BucketKind::S3Express) =>
+            {
+                WINDOW_BYTES_MAX
+            }
+            _ => WINDOW_BYTES_DEFAULT,
+        }
     }
 }
 
@@ -114,20 +161,21 @@ impl FromStr for StoreUrl {
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
+            StorePlace::Buckets { places, register } => write_buckets(f, places, register.as_deref())?,
             StorePlace::Nodes { nodes, cluster, register } => {
-                let register = encode(&register.to_string_lossy()).replace("%2F", "/");
+                let register = encode(&register.to_string_lossy());
                 write!(f, "quarry://{}/{}?register=dir:{register}", nodes.join(","), encode(cluster))?;
             }
             StorePlace::Memory { name } => write!(f, "memory://{}", encode(name))?,
         }
-        let mut separator = if matches!(self.place, StorePlace::Memory { .. }) { '?' } else { '&' };
+        let mut separator = if self.has_query() { '&' } else { '?' };
         let (replicas, ack) = (self.quorum.replicas(), self.quorum.ack());
         let majority = Quorum::majority(replicas) == Ok(self.quorum);
         for (key, value, is_default) in [
-            ("replicas", replicas as u64, replicas == REPLICAS_DEFAULT),
+            ("replicas", replicas as u64, replicas == self.place.replicas_default()),
             ("ack", ack as u64, majority),
             ("window_chunks", u64::from(self.window.chunks), self.window.chunks == WINDOW_CHUNKS_DEFAULT),
-            ("window_bytes", self.window.bytes, self.window.bytes == WINDOW_BYTES_DEFAULT),
+            ("window_bytes", self.window.bytes, self.window.bytes == self.place.window_bytes_default()),
         ] {
             if !is_default {
                 write!(f, "{separator}{key}={value}")?;
@@ -136,6 +184,34 @@ impl fmt::Display for StoreUrl {
         }
         Ok(())
     }
+}
+
+impl StoreUrl {
+    /// Whether what is written of its place holds parameters already.
+    fn has_query(&self) -> bool {
+        match &self.place {
+            StorePlace::Nodes { .. } => true,
+            StorePlace::Buckets { places, register } => register.is_some() || places[0].to_string().contains('?'),
+            StorePlace::Memory { .. } => false,
+        }
+    }
+}
+
+fn write_buckets(f: &mut fmt::Formatter<'_>, places: &[BucketPlace], register: Option<&Path>) -> fmt::Result {
+    let first = places[0].to_string();
+    let (place, query) = first.split_once('?').map_or((&*first, None), |(place, query)| (place, Some(query)));
+    if places[0].kind == BucketKind::Directory {
+        let paths: Vec<_> = places.iter().map(|place| format!("/{}", encode(&place.prefix))).collect();
+        write!(f, "file://{}", paths.join(","))?;
+    } else {
+        let names: Vec<_> = places.iter().map(|place| place.bucket.as_str()).collect();
+        let prefix = place.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map(|(_, prefix)| prefix);
+        write!(f, "{}://{}", places[0].kind.scheme(), names.join(","))?;
+        prefix.map_or(Ok(()), |prefix| write!(f, "/{prefix}"))?;
+    }
+    let register = register.map(|path| format!("register=dir:{}", encode(&path.to_string_lossy())));
+    let parameters: Vec<_> = query.map(str::to_owned).into_iter().chain(register).collect();
+    if parameters.is_empty() { Ok(()) } else { write!(f, "?{}", parameters.join("&")) }
 }
 
 /// The parameters that were not looked at yet.
@@ -168,7 +244,8 @@ impl Parameters {
         match self.0.first() {
             None => Ok(()),
             Some((key, _)) => Err(format!(
-                "unknown parameter {key:?}, it has register (nodes only), replicas, ack, window_chunks and window_bytes"
+                "unknown parameter {key:?}, it has register, replicas, ack, window_chunks and window_bytes; buckets have endpoint, \
+                 region and account besides"
             )),
         }
     }
@@ -203,23 +280,64 @@ fn cluster_of(path: String) -> Result<String, String> {
     Ok(path)
 }
 
-fn register_of(value: Option<String>) -> Result<PathBuf, String> {
-    let form = "register=dir:/PATH says where the records are, with an absolute path";
-    let value = value.ok_or_else(|| format!("it names no register: {form}"))?;
-    let path = value.strip_prefix("dir:").map(PathBuf::from).filter(|path| path.is_absolute());
-    path.ok_or_else(|| format!("register={value:?}: {form}"))
+const REGISTER_FORM: &str = "register=dir:/PATH says where the records are, with an absolute path";
+
+fn no_register() -> String {
+    format!("it names no register: {REGISTER_FORM}")
 }
 
-fn quorum_of(parameters: &mut Parameters) -> Result<Quorum, String> {
-    let replicas = parameters.number("replicas", REPLICAS_DEFAULT)?;
+fn register_of(value: Option<String>) -> Result<Option<PathBuf>, String> {
+    let Some(value) = value else { return Ok(None) };
+    let path = value.strip_prefix("dir:").map(PathBuf::from).filter(|path| path.is_absolute());
+    path.map(Some).ok_or_else(|| format!("register={value:?}: {REGISTER_FORM}"))
+}
+
+fn buckets_of(
+    kind: BucketKind,
+    authority: &str,
+    path: &str,
+    parameters: &mut Parameters,
+) -> Result<StorePlace, String> {
+    let of_place = PlaceParameters {
+        endpoint: parameters.take("endpoint"),
+        region: parameters.take("region"),
+        account: parameters.take("account"),
+    };
+    // A comma of a path is written %2C.
+    let parts: Vec<(&str, &str)> = match kind {
+        BucketKind::Directory => path.split(',').map(|path| (authority, path)).collect(),
+        _ => authority.split(',').map(|bucket| (bucket, path)).collect(),
+    };
+    let place = |(bucket, path): (&str, &str)| BucketPlace::new(kind, bucket, &decode(path), of_place.clone());
+    let places: Vec<_> = parts.into_iter().map(place).collect::<Result<_, _>>()?;
+    if places.len() > 1 && !matches!(kind, BucketKind::S3Express | BucketKind::Directory) {
+        return Err(format!("{}:// takes one bucket: its store replicates by itself", kind.scheme()));
+    }
+    for (index, place) in places.iter().enumerate() {
+        if let Some(other) = places[..index].iter().find(|other| other.zone() == place.zone()) {
+            return Err(format!(
+                "{other} and {place} are in the same zone {:?}; each needs one of its own",
+                place.zone()
+            ));
+        }
+    }
+    let register = register_of(parameters.take("register"))?;
+    if register.is_none() && (places.len() > 1 || kind != BucketKind::Directory) {
+        return Err(no_register());
+    }
+    Ok(StorePlace::Buckets { places, register })
+}
+
+fn quorum_of(parameters: &mut Parameters, default: usize) -> Result<Quorum, String> {
+    let replicas = parameters.number("replicas", default)?;
     let majority = Quorum::majority(replicas).map_err(|why| why.to_string())?;
     let ack = parameters.number("ack", majority.ack())?;
     Quorum::new(replicas, ack).map_err(|why| why.to_string())
 }
 
-fn window_of(parameters: &mut Parameters) -> Result<Window, String> {
+fn window_of(parameters: &mut Parameters, bytes_default: u64) -> Result<Window, String> {
     let chunks = parameters.number("window_chunks", WINDOW_CHUNKS_DEFAULT)?;
-    let bytes = parameters.number("window_bytes", WINDOW_BYTES_DEFAULT)?;
+    let bytes = parameters.number("window_bytes", bytes_default)?;
     if !(1..=WINDOW_CHUNKS_MAX).contains(&chunks) {
         return Err(format!("window_chunks={chunks}: it is 1 to {WINDOW_CHUNKS_MAX}"));
     }
@@ -227,18 +345,6 @@ fn window_of(parameters: &mut Parameters) -> Result<Window, String> {
         return Err(format!("window_bytes={bytes}: it is 1 to {WINDOW_BYTES_MAX}"));
     }
     Ok(Window { chunks, bytes })
-}
-
-/// Percent-encodes what is not a letter, a digit or one of `*-._`.
-fn encode(text: &str) -> String {
-    // Forms write a space as a plus sign; here it is %20.
-    byte_serialize(text.as_bytes()).map(|part| part.replace('+', "%20")).collect()
-}
-
-fn decode(text: &str) -> String {
-    // As the value of a form's only field, with what would end it protected.
-    let field = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
-    parse(field.as_bytes()).next().map(|(key, _)| key.into_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -267,6 +373,17 @@ mod tests {
             vec![StoreUrl::of_nodes(vec!["h:1".into(), "i:2".into()], "c d", Path::new("/tmp/a+b &=#%/日本"))];
         stores.push(StoreUrl::parse("memory://a%20b?replicas=4&ack=4&window_bytes=77").unwrap());
         stores.push(StoreUrl::parse("memory://x").unwrap());
+        for buckets in [
+            "file:///a%2Cb,/c%20d,/e?register=dir:/r&ack=3",
+            "file:///a",
+            "s3express://a--z1--x-s3,b--z2--x-s3,c--z3--x-s3/p?register=dir:/r",
+            "s3://b/p%20q?endpoint=http://127.0.0.1:9000&region=r&register=dir:/r&window_bytes=9",
+            "az://c?account=x&register=dir:/r",
+        ] {
+            let store = StoreUrl::parse(buckets).unwrap();
+            assert_eq!(store.to_string(), buckets);
+            stores.push(store);
+        }
         for store in stores {
             assert_eq!(StoreUrl::parse(&store.to_string()), Ok(store.clone()), "{store}");
         }
@@ -279,7 +396,16 @@ mod tests {
         for (url, word) in [
             ("", "memory://NAME"),
             ("h:1/c", "memory://NAME"),
-            ("s3://bucket", "s3"),
+            ("ftp://bucket", "ftp"),
+            ("s3://bucket", "register=dir:/PATH"),
+            ("s3://a,b?register=dir:/r", "takes one bucket"),
+            ("s3express://a--z1--x-s3,b--z1--x-s3?register=dir:/r", "same zone"),
+            ("s3express://a,b?register=dir:/r", "not a directory bucket"),
+            ("file:///a,/a?register=dir:/r", "same zone"),
+            ("file:///a,/b", "register=dir:/PATH"),
+            ("file:///a?replicas=2", "as many buckets"),
+            ("file:///a?endpoint=http://h", "no endpoint"),
+            ("quarry://h:1/c?register=dir:/r&region=x", "region"),
             ("quarry://h:1", "cluster"),
             ("quarry://h:1/a/b?register=dir:/r", "cluster"),
             ("quarry:///c?register=dir:/r", "host"),

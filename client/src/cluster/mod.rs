@@ -3,16 +3,18 @@
 mod choice;
 mod learned;
 mod nodes;
+mod tiers;
 mod weight;
 
 pub use nodes::NodeCluster;
+pub use tiers::Tiers;
 
 use crate::link::ReplicaLink;
 use async_trait::async_trait;
 use quarry_protocol::ids::{DiskId, LogId};
 use quarry_protocol::member::Member;
 use quarry_protocol::message::NodeInfo;
-use quarry_protocol::record::ReplicaRef;
+use quarry_protocol::record::{LogRecord, ReplicaRef};
 use std::sync::Arc;
 
 /// What a node said of itself, or why it did not or must not be used.
@@ -94,6 +96,9 @@ pub trait Cluster: Send + Sync {
     fn draining(&self) -> Vec<DiskId> {
         Vec::new()
     }
+
+    /// Hears of a record as the register holds it now: what buckets answer rests on floors and ends that stand only there.
+    fn learn(&self, _record: &LogRecord) {}
 
     /// Chooses the replicas of a new segment: distinct zones, kept ones first, then live ones.
     async fn place(&self, request: PlaceRequest<'_>) -> Result<Placement, PlaceError>;

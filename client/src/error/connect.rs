@@ -19,6 +19,14 @@ pub enum ConnectError {
         /// What each node's connection met.
         why: String,
     },
+    /// A bucket must not or cannot be used.
+    #[error("store {url:?}: {why}")]
+    Bucket {
+        /// The URL.
+        url: String,
+        /// Which bucket, what is wrong with it, and what helps.
+        why: String,
+    },
     /// The register cannot be used.
     #[error("store {url:?}: its register cannot be used: {why}")]
     Register {
@@ -33,7 +41,7 @@ impl ConnectError {
     /// Whether the same call can succeed later.
     #[must_use]
     pub const fn may_retry(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Register { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Bucket { .. } | Self::Register { .. })
     }
 
     /// Always false.

@@ -1,7 +1,7 @@
 //! The writer over links that do only what a test tells them to.
 
 use super::{LogWriter, PendingAppend};
-use crate::capabilities::LatencyClass;
+use crate::capabilities::Tier;
 use crate::cluster::{Cluster, PlaceError, PlaceRequest, Placement};
 use crate::error::{AppendError, Fate};
 use crate::link::{LinkError, LinkEvent, LinkEvents, ReadAnswer, ReplicaLink, Subscription};
@@ -124,7 +124,7 @@ pub(super) fn scripted_keeping(window: Window, deadline: Duration, (chunks, byte
     };
     let cluster = Arc::new(ScriptedCluster(links.clone()));
     let register = Arc::new(MemoryRegister::new());
-    let store = QuorumStore::new(cluster, register, vec![], StoreDefaults::for_replicas(3), LatencyClass::Memory);
+    let store = QuorumStore::new(cluster, register, vec![], StoreDefaults::for_replicas(3), Tier::MEMORY);
     Scripted { links, writer: LogWriter::start(store.parts(), config) }
 }
 

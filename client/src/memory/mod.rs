@@ -6,7 +6,8 @@ mod link;
 mod node;
 mod shelf;
 
-use crate::capabilities::LatencyClass;
+use crate::capabilities::Tier;
+use crate::cluster::Tiers;
 use crate::quorum_store::{QuorumStore, StoreDefaults};
 use crate::register::{MemoryRegister, Register};
 use cluster::MemoryCluster;
@@ -74,8 +75,8 @@ impl MemoryStore {
     #[must_use]
     pub fn store_through(&self, register: Arc<dyn Register>, defaults: StoreDefaults) -> QuorumStore {
         let zones = self.nodes.iter().map(|node| node.zone().to_owned()).collect();
-        let cluster = Arc::new(MemoryCluster::new(self.nodes.clone()));
-        QuorumStore::new(cluster, register, zones, defaults, LatencyClass::Memory)
+        let cluster = Arc::new(Tiers::on_nodes(Arc::new(MemoryCluster::new(self.nodes.clone()))));
+        QuorumStore::new(cluster, register, zones, defaults, Tier::MEMORY)
     }
 
     /// The records of its logs.

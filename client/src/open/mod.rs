@@ -21,17 +21,21 @@ use crate::chunk_store::{OpenOptions, Opened, RecoveryReport};
 use crate::error::OpenError;
 use crate::log_writer::LogWriter;
 use crate::quorum_store::Parts;
-use crate::random::random_id;
+use crate::random::{random_id, random_share};
 use crate::repair::Repairs;
 use crate::trim;
 use quarry_protocol::ids::OwnerId;
 use quarry_protocol::limits::{STRAGGLER_BYTES_MAX, STRAGGLER_CHUNKS_MAX};
 use quarry_protocol::record::{ReplicaRef, check_log_name};
-use quarry_protocol::recovery::{Purpose, RecoveryConfig, RecoveryReport as Recovered};
+use quarry_protocol::recovery::{Purpose, RecoveryConfig, RecoveryError, RecoveryReport as Recovered};
 use quarry_protocol::rotation::RotationConfig;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+
+/// Longest pause after a lost race. Two callers that open the same log again and again would otherwise each take it from the
+/// other before anybody has appended, where an open takes longer than an append; a pause of random length lets one go first.
+const LOST_RACE_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Takes the log over and starts its writer.
 pub(crate) async fn open(parts: &Arc<Parts>, name: &str, options: &OpenOptions) -> Result<Opened, OpenError> {
@@ -45,8 +49,15 @@ pub(crate) async fn open(parts: &Arc<Parts>, name: &str, options: &OpenOptions) 
         purpose,
         deadline_us: options.deadline.as_micros() as u64,
     };
-    let recovered =
-        take_over(parts, config).await.map_err(|error| refused::open_error(name, options.deadline, error))?;
+    let recovered = match take_over(parts, config).await {
+        Ok(recovered) => recovered,
+        Err(error) => {
+            if matches!(error, RecoveryError::Superseded { .. }) {
+                sleep(random_share(2 * begun.elapsed()).min(LOST_RACE_PAUSE_MAX)).await;
+            }
+            return Err(refused::open_error(name, options.deadline, error));
+        }
+    };
     let report = report(&recovered, &purpose, begun.elapsed());
     tracing::debug!(log = name, epoch = %report.epoch, next_seq = %report.next_seq, kept = report.kept, copied = report.copied,
         took = ?report.took, "opened");

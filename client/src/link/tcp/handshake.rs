@@ -5,13 +5,16 @@ use quarry_protocol::frame::{FrameHeader, FrameKind};
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::limits::{FRAME_HEADER_BYTES, MEMBERS_MAX};
 use quarry_protocol::member::Member;
-use quarry_protocol::message::{NodeInfo, Reply, Request, ShardAddress};
+use quarry_protocol::message::{NodeInfo, Refusal, Reply, Request, ShardAddress};
 use quarry_protocol::record::ReplicaRef;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+/// What a client calls the cluster of nodes that it knows from records only.
+pub(crate) const ANY_CLUSTER: &str = "";
 
 /// A connection to the shard that has the disk.
 pub(super) struct Connected {
@@ -105,13 +108,38 @@ fn host_of(address: &str) -> Result<&str, String> {
     address.rsplit_once(':').map(|(host, _)| host).ok_or_else(|| format!("{address:?} is not host:port"))
 }
 
-/// Connects and says hello; refuses a node of another cluster.
+/// Connects and says hello; refuses a node of another cluster, if the client means one.
 async fn greet(address: &str, cluster: &str) -> Result<(TcpStream, NodeInfo), String> {
+    if cluster != ANY_CLUSTER {
+        return greet_in(address, cluster).await.map_err(|refused| refused.why);
+    }
+    // A node refuses a stranger by name; what counts is its disk, which every request names (P14).
+    match greet_in(address, cluster).await {
+        Err(Ungreeted { cluster: Some(here), .. }) => greet_in(address, &here).await,
+        done => done,
+    }
+    .map_err(|refused| refused.why)
+}
+
+/// Why a node did not answer a hello as hoped.
+struct Ungreeted {
+    why: String,
+    /// The cluster that it belongs to, if that is why.
+    cluster: Option<String>,
+}
+
+impl From<String> for Ungreeted {
+    fn from(why: String) -> Self {
+        Self { why, cluster: None }
+    }
+}
+
+async fn greet_in(address: &str, cluster: &str) -> Result<(TcpStream, NodeInfo), Ungreeted> {
     let mut stream = within(CONNECT_TIMEOUT, "connect", TcpStream::connect(address)).await?;
     // On one machine a connection to a port that nobody listens on can be given that very port, and reach itself. Let go of
     // it at once: the node that comes back needs it.
     if stream.local_addr().ok() == stream.peer_addr().ok() {
-        return Err("connect: nobody listens there".to_owned());
+        return Err("connect: nobody listens there".to_owned().into());
     }
     // Frames are written whole; waiting for more would only add latency.
     stream.set_nodelay(true).map_err(|why| format!("TCP_NODELAY: {why}"))?;
@@ -119,14 +147,18 @@ async fn greet(address: &str, cluster: &str) -> Result<(TcpStream, NodeInfo), St
     let reply = within(HELLO_TIMEOUT, "hello", exchange(&mut stream, DiskId::ZERO, &hello)).await?;
     match reply {
         Reply::Hello(info) if info.cluster != cluster => {
-            Err(format!("it belongs to cluster {:?}, not {cluster:?}: check the store URL", info.cluster))
+            Err(format!("it belongs to cluster {:?}, not {cluster:?}: check the store URL", info.cluster).into())
         }
         Reply::Hello(info) if info.shards.is_empty() => {
-            Err("it says that it has no shard: it breaks the protocol".to_owned())
+            Err("it says that it has no shard: it breaks the protocol".to_owned().into())
         }
         Reply::Hello(info) => Ok((stream, info)),
-        Reply::Refused(why) => Err(why.to_string()),
-        other => Err(format!("it answered a hello with {other:?}: it breaks the protocol")),
+        Reply::Refused(Refusal::WrongCluster { asked, here }) => {
+            let why = Refusal::WrongCluster { asked, here: here.clone() }.to_string();
+            Err(Ungreeted { why, cluster: Some(here) })
+        }
+        Reply::Refused(why) => Err(why.to_string().into()),
+        other => Err(format!("it answered a hello with {other:?}: it breaks the protocol").into()),
     }
 }
 

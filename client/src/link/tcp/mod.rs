@@ -99,7 +99,7 @@ impl TcpLink {
         request: &Request,
         asked: impl FnOnce(oneshot::Sender<Result<T, LinkError>>) -> Asked,
     ) -> Result<T, LinkError> {
-        self.ask(name_of(request), asked, |id, disk| Frame::request(id, disk, &request.encode())).await
+        self.ask(request.name(), asked, |id, disk| Frame::request(id, disk, &request.encode())).await
     }
 
     /// Sends a frame and waits for what comes back, not longer than a call may take.
@@ -139,24 +139,6 @@ struct Forget<'a> {
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
         self.shared.state().forget(self.id);
-    }
-}
-
-const fn name_of(request: &Request) -> &'static str {
-    match request {
-        Request::Hello { .. } => "hello",
-        Request::Fence { .. } => "fence",
-        Request::Freeze { .. } => "freeze",
-        Request::Inspect { .. } => "inspect",
-        Request::Read { .. } => "read",
-        Request::Trim { .. } => "trim",
-        Request::Delete { .. } => "delete",
-        Request::Provenance { .. } => "provenance",
-        Request::Members { .. } => "members",
-        Request::Pin { .. } => "pin",
-        Request::Inventory { .. } => "inventory",
-        Request::Free { .. } => "free",
-        Request::Holdings { .. } => "holdings",
     }
 }
 

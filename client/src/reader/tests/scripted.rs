@@ -1,6 +1,6 @@
 //! Replicas that hold what the test gives them and answer as the test says.
 
-use crate::capabilities::LatencyClass;
+use crate::capabilities::Tier;
 use crate::cluster::{Cluster, PlaceError, PlaceRequest, Placement};
 use crate::link::{Chunk, LinkError, LinkEvents, ReadAnswer, ReplicaLink, Subscription};
 use crate::quorum_store::{QuorumStore, StoreDefaults};
@@ -228,7 +228,7 @@ impl World {
     pub(super) fn store(&self) -> QuorumStore {
         let cluster = Arc::new(Replicas(self.replicas.clone()));
         let register = Arc::<MemoryRegister>::clone(&self.register);
-        QuorumStore::new(cluster, register, Vec::new(), StoreDefaults::for_replicas(3), LatencyClass::Memory)
+        QuorumStore::new(cluster, register, Vec::new(), StoreDefaults::for_replicas(3), Tier::MEMORY)
     }
 
     /// Opens a segment at `base`, in the record in hand.

@@ -1,0 +1,151 @@
+//! One bucket: operations on its objects, each bounded in time.
+
+use super::outcome::{Trouble, TroubleKind};
+use super::place::BucketPlace;
+use super::status::watched;
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use quarry_protocol::bucket::{Operation, Outcome};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long one attempt of an operation may take. What took longer is given up; a create is made again, and read back.
+const ATTEMPT_TIMEOUT: Duration = super::opening::REQUEST_TIMEOUT;
+/// How long a throttled operation waits before it is tried again; doubles each time.
+const THROTTLE_WAIT_MIN: Duration = Duration::from_millis(100);
+/// The longest of these waits.
+const THROTTLE_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long an operation is tried again while its store throttles; after that the store counts as not answering.
+const THROTTLE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A bucket that can be talked to.
+#[derive(Clone)]
+pub struct BucketStore {
+    place: BucketPlace,
+    store: Arc<dyn ObjectStore>,
+    directory: Option<PathBuf>,
+}
+
+impl BucketStore {
+    /// The bucket at `place`. Nothing is asked of it yet.
+    pub fn open(place: &BucketPlace) -> Result<Self, String> {
+        Ok(Self::new(place.clone(), place.open()?))
+    }
+
+    /// A bucket whose objects are in `store`, whatever that is.
+    #[must_use]
+    pub fn new(place: BucketPlace, store: Arc<dyn ObjectStore>) -> Self {
+        let directory = place.directory();
+        Self { place, store, directory }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn place(&self) -> &BucketPlace {
+        &self.place
+    }
+
+    /// Its objects.
+    #[must_use]
+    pub fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.store)
+    }
+
+    /// Performs an operation of a bucket's machine.
+    pub(super) async fn perform(&self, what: Operation) -> Outcome {
+        match what {
+            Operation::Create { key, head, payload } => self
+                .create(&key.to_string(), [head, payload])
+                .await
+                .map_or_else(Trouble::of_change, |()| Outcome::Created),
+            Operation::Get { key, bytes_max } => match self.get(&key.to_string(), bytes_max).await {
+                Ok((size, bytes)) => Outcome::Found { size, bytes },
+                Err(trouble) => trouble.of_read(),
+            },
+            Operation::Delete { key } => match self.delete(&key.to_string()).await {
+                Ok(()) => Outcome::Deleted,
+                Err(trouble) if trouble.kind == TroubleKind::NotFound => Outcome::Deleted,
+                Err(trouble) => trouble.of_change(),
+            },
+        }
+    }
+
+    /// Creates an object, durably, unless there is one.
+    pub(super) async fn create(&self, key: &str, parts: [Bytes; 2]) -> Result<(), Trouble> {
+        let (path, payload) = (Path::from(key), PutPayload::from_iter(parts));
+        self.patiently(key, || async {
+            self.store.put_opts(&path, payload.clone(), PutOptions::from(PutMode::Create)).await.map(|_| ())
+        })
+        .await
+    }
+
+    /// The size of an object, and its first `bytes_max` bytes or all of them.
+    pub(super) async fn get(&self, key: &str, bytes_max: Option<usize>) -> Result<(u64, Bytes), Trouble> {
+        let path = Path::from(key);
+        let range = bytes_max.map(|max| GetRange::Bounded(0..max as u64));
+        self.patiently(key, || async {
+            let found =
+                self.store.get_opts(&path, GetOptions { range: range.clone(), ..GetOptions::default() }).await?;
+            self.settle(&path).await?;
+            let size = found.meta.size;
+            Ok((size, GetResult::bytes(found).await?))
+        })
+        .await
+    }
+
+    /// Deletes an object, whether there is one or not.
+    pub(super) async fn delete(&self, key: &str) -> Result<(), Trouble> {
+        let path = Path::from(key);
+        self.patiently(key, || async { self.store.delete(&path).await }).await
+    }
+
+    /// The parts of names up to their first slash that objects of this bucket have.
+    pub(super) async fn first_parts(&self) -> Result<Vec<String>, Trouble> {
+        let listed = self.patiently("listing", || async { self.store.list_with_delimiter(None).await }).await?;
+        let parts = listed.common_prefixes.iter().filter_map(|prefix| prefix.filename().map(str::to_owned));
+        Ok(parts.collect())
+    }
+
+    /// One operation, tried again while the store throttles.
+    async fn patiently<T, F>(&self, key: &str, mut attempt: impl FnMut() -> F) -> Result<T, Trouble>
+    where
+        F: Future<Output = object_store::Result<T>>,
+    {
+        let (begun, mut wait) = (Instant::now(), THROTTLE_WAIT_MIN);
+        loop {
+            let trouble = match timeout(ATTEMPT_TIMEOUT, watched(attempt())).await {
+                Ok((Ok(done), _)) => return Ok(done),
+                Ok((Err(error), status)) => Trouble::of(&self.place.to_string(), key, &error, status),
+                Err(_) => Trouble::timeout(&self.place.to_string(), key, ATTEMPT_TIMEOUT),
+            };
+            if trouble.kind != TroubleKind::Throttled || begun.elapsed() + wait > THROTTLE_PATIENCE {
+                return Err(trouble);
+            }
+            tracing::debug!("throttled, trying again in {wait:?}: {}", trouble.why);
+            sleep(wait).await;
+            wait = (wait * 2).min(THROTTLE_WAIT_MAX);
+        }
+    }
+
+    /// A file that another process has just linked may be seen before its name is durable. Whoever answers that it is there
+    /// makes it so first (P4).
+    async fn settle(&self, path: &Path) -> object_store::Result<()> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let file = directory.join(path.as_ref());
+        let synced = tokio::task::spawn_blocking(move || {
+            file.parent().map_or(Ok(()), |parent| std::fs::File::open(parent)?.sync_all())
+        });
+        let synced = synced.await.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)));
+        synced.map_err(|why| object_store::Error::Generic { store: "directory", source: Box::new(why) })
+    }
+}
+
+impl fmt::Debug for BucketStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BucketStore({})", self.place)
+    }
+}
