@@ -16,6 +16,7 @@ pub mod measurement;
 pub mod noise;
 mod pacer;
 pub mod phases;
+mod random;
 pub mod ratios;
 pub mod report;
 pub mod rounds;

@@ -28,7 +28,6 @@ mod last_look;
 mod ledger;
 mod payload;
 mod proxy;
-mod random;
 mod report;
 mod stalls;
 
@@ -37,13 +36,13 @@ pub use faults::FaultKind;
 pub use report::DrillReport;
 
 use crate::local_cluster::{LocalCluster, LocalClusterPlan, NodeError};
+use crate::random::Random;
 use checker::Checker;
 use clients::Clients;
 use faults::injury::{InjuryError, Victims};
 use faults::schedule::{Blow, Schedule};
 use payload::Sizes;
 use proxy::Proxy;
-use random::Random;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@
 //! A retry is another attempt. So whoever reads a chunk can say which call made it, and what it must look like to the last
 //! byte, without remembering it.
 
-use super::random::Random;
+use crate::random::Random;
 use bytes::Bytes;
 use std::hash::{DefaultHasher, Hasher};
 

@@ -11,7 +11,7 @@ pub(super) use hog::Hog;
 pub(super) use repairer::options as repair_options;
 
 use super::checker::{Checker, log_name};
-use super::random::Random;
+use crate::random::Random;
 use quarry_client::{ChunkStore, OpenOptions, QuorumStore, RotationOptions, connect_to_quorum};
 use std::sync::Arc;
 use std::time::Duration;

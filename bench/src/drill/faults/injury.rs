@@ -4,8 +4,8 @@ use super::schedule::Fault;
 use super::{FaultKind, rot};
 use crate::drill::clients::Hog;
 use crate::drill::proxy::{Proxy, Way, Ways};
-use crate::drill::random::Random;
 use crate::local_cluster::{LocalCluster, NodeError};
+use crate::random::Random;
 use std::io;
 
 /// Everything that can be hurt.

@@ -1,6 +1,6 @@
 //! Bits that flip on a disk.
 
-use crate::drill::random::Random;
+use crate::random::Random;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;

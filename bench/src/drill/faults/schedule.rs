@@ -1,7 +1,7 @@
 //! Which faults happen when: from the seed, within the rule.
 
 use super::FaultKind;
-use crate::drill::random::Random;
+use crate::random::Random;
 use std::time::Duration;
 
 /// How often a fault is joined by a second one, in percent.
