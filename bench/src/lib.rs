@@ -14,6 +14,7 @@ pub mod loopback;
 pub mod measured;
 pub mod measurement;
 pub mod noise;
+pub mod object_server;
 mod pacer;
 pub mod phases;
 mod random;
