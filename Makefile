@@ -33,9 +33,9 @@ PLANTED = RUSTFLAGS="--cfg planted" $(CARGO) test --profile sim --target-dir tar
 	--package quarry-node --package quarry-protocol
 TRACES  = target/tmp/traces
 
-.PHONY: test demo bench drill test-long sim certify planted tla traces format components
+.PHONY: test demo bench drill test-long sim certify planted tla traces format components test-servers
 
-test: components
+test: components test-servers
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --workspace --locked
@@ -79,11 +79,15 @@ drill:
 		$(if $(DRILL_SEED),--seed $(DRILL_SEED))
 
 # Tests that can do more read TEST_LONG.
-test-long: components
+test-long: components test-servers
 	TEST_LONG=1 $(CARGO) test --release --workspace --locked
 
 format: components
 	$(CARGO) fmt --all
+
+# Other people's servers that tests start: see deploy/test-servers.
+test-servers:
+	@deploy/test-servers/install
 
 # rust-toolchain.toml asks for both; a toolchain that was installed without them gets them here.
 components:

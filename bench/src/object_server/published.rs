@@ -3,11 +3,11 @@
 //!
 //! | figure | whose, when |
 //! |---|---|
-//! | S3 Express One Zone: "consistent single-digit millisecond" first byte, reads and writes | AWS, S3 User Guide, "Optimizing S3 Express One Zone performance" (read November 2026) |
+//! | S3 Express One Zone: "consistent single-digit millisecond" first byte, reads and writes | AWS, S3 User Guide, page on S3 Express performance, November 2026 |
 //! | S3 Express One Zone: 90 % within 5 ms | Quickwit, "S3 Express speculations", November 2023 |
-//! | S3 Standard: median of requests below 512 KB in the tens of ms, reads and writes | AWS whitepaper "Best Practices Design Patterns: Optimizing Amazon S3 Performance", section on timeouts |
+//! | S3 Standard: median of requests below 512 KB in the tens of ms, reads and writes | AWS whitepaper "Optimizing Amazon S3 Performance", on timeouts |
 //! | S3 Standard: 30 ms to the first byte usually, 90 % within 50 ms, 80 ms not rare | Quickwit, the same |
-//! | S3 Standard: small objects within 100 to 200 ms | the same AWS whitepaper's figure, repeated in the S3 User Guide |
+//! | S3 Standard: small objects within 100 to 200 ms | AWS, S3 User Guide, design patterns for performance, November 2026 |
 //!
 //! From these: Express has a median of 4 ms (ours, below the 5 ms that hold for nine of ten) and stays below 10 ms but for one request in
 //! a thousand (ours); Standard has the 30, 50 and 80 ms above, and 200 ms at one in a hundred. Neither has the seconds that happen
