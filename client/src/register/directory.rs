@@ -4,7 +4,7 @@
 //! ```text
 //! DIR/quarry-register   what this directory is, and in which format version
 //! DIR/lock              locked by whoever compares and swaps
-//! DIR/logs/NAME.log     one record per log, as JSON (file names: see `directory_names`)
+//! DIR/logs/NAME.log     one record per log, as JSON (file names: see `record_names`)
 //! DIR/new               the next content of a record, before it takes its place
 //! ```
 //! A record is replaced by renaming a synced file over it: a reader sees the old or the new one, whole, and needs no
@@ -19,7 +19,7 @@
 //! change records, until it is opened again. Another process, and the one that opens it again, have only the file system's
 //! word; those that are fit for this (ext4, XFS) stop altogether when they fail to write a directory.
 
-use super::directory_names::{PART_SUFFIX, PARTS_MAX, RECORD_SUFFIX, decode, path_of};
+use super::record_names::{Escape, PART_SUFFIX, PARTS_MAX, RECORD_SUFFIX, decode, path_of};
 use super::syncing::Syncing;
 use super::{Register, RegisterError, SwapError, encode, named};
 use async_trait::async_trait;
@@ -311,7 +311,7 @@ fn collect(directory: &Path, encoded: &str, depth: usize, names: &mut Vec<String
         let Some(file_name) = file_name.to_str() else { continue };
         if let Some(part) = file_name.strip_suffix(RECORD_SUFFIX) {
             // A file that a person put there is no record; it is left alone.
-            names.extend(decode(&format!("{encoded}{part}")));
+            names.extend(decode(&format!("{encoded}{part}"), Escape::Percent));
         } else if let Some(part) = file_name.strip_suffix(PART_SUFFIX)
             && depth > 1
         {

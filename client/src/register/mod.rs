@@ -3,8 +3,8 @@
 
 pub mod conformance;
 mod directory;
-mod directory_names;
 mod memory;
+mod record_names;
 mod syncing;
 
 pub use directory::DirectoryRegister;
