@@ -1,14 +1,18 @@
 //! The register: a linearizable compare-and-swap store that holds one small record per log (DESIGN 3.1). Off
 //! the append path.
 
+mod causes;
 pub mod conformance;
 mod directory;
+mod marker;
 mod memory;
+mod object;
 mod record_names;
 mod syncing;
 
 pub use directory::DirectoryRegister;
 pub use memory::MemoryRegister;
+pub use object::ObjectRegister;
 
 use async_trait::async_trait;
 use quarry_protocol::record::{LogRecord, RecordError, Version, check_log_name};
