@@ -4,15 +4,19 @@
 mod causes;
 pub mod conformance;
 mod directory;
+mod etcd;
 mod marker;
 mod memory;
 mod object;
+mod place;
 mod record_names;
 mod syncing;
 
 pub use directory::DirectoryRegister;
+pub use etcd::{EtcdPlace, EtcdRegister};
 pub use memory::MemoryRegister;
 pub use object::ObjectRegister;
+pub use place::{ETCD_PASSWORD, RegisterPlace};
 
 use async_trait::async_trait;
 use quarry_protocol::record::{LogRecord, RecordError, Version, check_log_name};
