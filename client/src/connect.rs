@@ -3,13 +3,14 @@
 use crate::bucket::{BucketCluster, BucketPlace, BucketStore};
 use crate::capabilities::Tier;
 use crate::chunk_store::ChunkStore;
-use crate::cluster::{NodeCluster, Tiers};
+use crate::cluster::{Cluster, NodeCluster, Tiers};
 use crate::error::ConnectError;
 use crate::link::tcp::handshake::ANY_CLUSTER;
 use crate::memory::MemoryStore;
 use crate::quorum_store::{QuorumStore, StoreDefaults};
-use crate::register::DirectoryRegister;
+use crate::register::{DirectoryRegister, Register};
 use crate::store_url::{StorePlace, StoreUrl};
+use quarry_protocol::rotation::SegmentShape;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,42 +32,115 @@ pub async fn connect(url: &str) -> Result<Arc<dyn ChunkStore>, ConnectError> {
 /// As [`connect`], to the store behind the trait: it repairs, too.
 pub async fn connect_to_quorum(url: &str) -> Result<QuorumStore, ConnectError> {
     let parsed = StoreUrl::parse(url)?;
-    let defaults =
-        StoreDefaults { replicas: parsed.quorum.replicas(), ack_quorum: parsed.quorum.ack(), window: parsed.window };
+    let defaults = defaults(&parsed);
     match parsed.place {
         StorePlace::Memory { name } => Ok(MemoryStore::named(&name).store_with(defaults)),
         StorePlace::Nodes { nodes, cluster, register } => {
             let register = open_register(url, register).await?;
-            let cluster = Arc::new(NodeCluster::new(cluster, nodes));
-            let zones = zones_of(url, &cluster).await?;
-            cluster.follow();
+            let (cluster, zones) = connect_to_nodes(url, nodes, cluster).await?;
             let tiers = Arc::new(Tiers::on_nodes(cluster));
             Ok(QuorumStore::new(tiers, Arc::new(register), zones, defaults, Tier::LOCAL_DISK))
         }
         StorePlace::Buckets { places, register } => {
-            let tier = Tier::of_buckets(places[0].kind);
-            let directory = places[0].directory();
-            let buckets = Arc::new(open_buckets(url, &places)?);
-            let (zones, silent) =
-                buckets.connect().await.map_err(|why| ConnectError::Bucket { url: url.to_owned(), why })?;
-            for why in silent {
-                tracing::warn!("connected without {why}");
-            }
-            let register = match (register, directory) {
+            let (buckets, zones) = connect_to_buckets(url, &places).await?;
+            let register = match (register, places[0].directory()) {
                 (Some(path), _) => open_register(url, path).await?,
                 (None, Some(directory)) => own_register(url, directory.join("register")).await?,
                 (None, None) => unreachable!("a bucket that is no directory names its register"),
             };
             let nodes = Arc::new(NodeCluster::new(ANY_CLUSTER.to_owned(), Vec::new()));
             let tiers = Arc::new(Tiers::on_buckets(buckets, nodes));
-            Ok(QuorumStore::new(tiers, Arc::new(register), zones, defaults, tier))
+            Ok(QuorumStore::new(tiers, Arc::new(register), zones, defaults, Tier::of_buckets(places[0].kind)))
         }
     }
 }
 
-fn open_buckets(url: &str, places: &[BucketPlace]) -> Result<BucketCluster, ConnectError> {
+/// A tier: where a log's next segments are placed, and what they are like.
+pub(crate) struct Reached {
+    pub(crate) replicas: ReachedReplicas,
+    pub(crate) shape: SegmentShape,
+    zones: Vec<String>,
+    tier: Tier,
+}
+
+/// Its replicas.
+pub(crate) enum ReachedReplicas {
+    Nodes(Arc<NodeCluster>),
+    Buckets(Arc<BucketCluster>),
+}
+
+/// The tier that `url`, which names no register, means to a log whose store is `home`.
+pub(crate) async fn connect_to_tier(home: &dyn Cluster, url: &str) -> Result<Reached, ConnectError> {
+    let parsed = StoreUrl::parse_tier(url)?;
+    let StoreDefaults { replicas, ack_quorum, window } = defaults(&parsed);
+    let shape = SegmentShape { replicas, ack_quorum, window };
+    match parsed.place {
+        StorePlace::Memory { .. } => unreachable!("memory is no tier"),
+        StorePlace::Nodes { nodes, cluster, .. } => {
+            if let Some(other) = home.nodes_of().filter(|home| *home != cluster) {
+                let why =
+                    format!("the log's store leads to nodes of cluster {other:?}, and to no others: name that one");
+                return Err(ConnectError::BadUrl { url: url.to_owned(), why });
+            }
+            let (nodes, zones) = connect_to_nodes(url, nodes, cluster).await?;
+            Ok(Reached { replicas: ReachedReplicas::Nodes(nodes), shape, zones, tier: Tier::LOCAL_DISK })
+        }
+        StorePlace::Buckets { places, .. } => {
+            let (buckets, zones) = connect_to_buckets(url, &places).await?;
+            let tier = Tier::of_buckets(places[0].kind);
+            Ok(Reached { replicas: ReachedReplicas::Buckets(buckets), shape, zones, tier })
+        }
+    }
+}
+
+impl Reached {
+    /// Where segments are placed.
+    pub(crate) fn cluster(self) -> Arc<dyn Cluster> {
+        match self.replicas {
+            ReachedReplicas::Nodes(nodes) => nodes,
+            ReachedReplicas::Buckets(buckets) => buckets,
+        }
+    }
+
+    /// A store that has this tier for its own, and leads to older segments by way of `home`.
+    pub(crate) fn store(self, home: Arc<dyn Cluster>, register: Arc<dyn Register>) -> QuorumStore {
+        let SegmentShape { replicas, ack_quorum, window } = self.shape;
+        let tiers = match self.replicas {
+            ReachedReplicas::Nodes(nodes) => Tiers::on_nodes(nodes),
+            ReachedReplicas::Buckets(buckets) => Tiers::on_buckets(buckets, home),
+        };
+        let defaults = StoreDefaults { replicas, ack_quorum, window };
+        QuorumStore::new(Arc::new(tiers), register, self.zones, defaults, self.tier)
+    }
+}
+
+fn defaults(url: &StoreUrl) -> StoreDefaults {
+    StoreDefaults { replicas: url.quorum.replicas(), ack_quorum: url.quorum.ack(), window: url.window }
+}
+
+async fn connect_to_nodes(
+    url: &str,
+    nodes: Vec<String>,
+    cluster: String,
+) -> Result<(Arc<NodeCluster>, Vec<String>), ConnectError> {
+    let cluster = Arc::new(NodeCluster::new(cluster, nodes));
+    let zones = zones_of(url, &cluster).await?;
+    cluster.follow();
+    Ok((cluster, zones))
+}
+
+async fn connect_to_buckets(
+    url: &str,
+    places: &[BucketPlace],
+) -> Result<(Arc<BucketCluster>, Vec<String>), ConnectError> {
+    let failed = |why| ConnectError::Bucket { url: url.to_owned(), why };
     let opened: Result<Vec<_>, _> = places.iter().map(BucketStore::open).collect();
-    opened.map(BucketCluster::new).map_err(|why| ConnectError::Bucket { url: url.to_owned(), why })
+    let buckets = Arc::new(BucketCluster::new(opened.map_err(failed)?));
+    let (zones, silent) = buckets.connect().await.map_err(failed)?;
+    for why in silent {
+        tracing::warn!("connected without {why}");
+    }
+    Ok((buckets, zones))
 }
 
 /// The register inside a directory that is a bucket, made with it.

@@ -5,7 +5,8 @@ use crate::bucket::TellingRegister;
 use crate::capabilities::{Capabilities, Tier};
 use crate::chunk_store::{ChunkStore, ChunkStream, Deleted, OpenOptions, Opened, ReadOptions, ReadRange, Tail};
 use crate::cluster::Cluster;
-use crate::error::{DeleteError, InspectError, ListError, OpenError, ReadError, TailError, TrimError};
+use crate::connect::connect_to_tier;
+use crate::error::{ConnectError, DeleteError, InspectError, ListError, OpenError, ReadError, TailError, TrimError};
 use crate::inspection::Inspection;
 use crate::receipt::{self, DurabilityReceipt};
 use crate::register::Register;
@@ -72,6 +73,12 @@ impl QuorumStore {
         let (trims, repairs) = (Trims::default(), Repairs::default());
         let register = Arc::new(TellingRegister { register, cluster: Arc::clone(&cluster) });
         Self { parts: Arc::new(Parts { cluster, register, defaults, trims, repairs, zones, tier }) }
+    }
+
+    /// The same logs, with new segments on the tier that `url` names: an open of it moves a log there. `url` names no register.
+    pub async fn on_tier(&self, url: &str) -> Result<Self, ConnectError> {
+        let (cluster, register) = (Arc::clone(&self.parts.cluster), Arc::clone(&self.parts.register));
+        Ok(connect_to_tier(cluster.as_ref(), url).await?.store(cluster, register))
     }
 
     /// Who holds each range of a log, since when, and when it was verified last. Changes nothing and fences nobody.

@@ -83,6 +83,20 @@ impl StoreUrl {
         Self::read(url).map_err(|why| ConnectError::BadUrl { url: url.to_owned(), why })
     }
 
+    /// Reads the URL of a tier: a store's without `register`, since a log that moves keeps its record where it is.
+    pub fn parse_tier(url: &str) -> Result<Self, ConnectError> {
+        let bad = |why| ConnectError::BadUrl { url: url.to_owned(), why };
+        if url.contains("register=") {
+            return Err(bad("it names a register, and a log that moves keeps its own: leave register= out".to_owned()));
+        }
+        if url.starts_with("memory://") {
+            return Err(bad("a log does not move to a process's memory, where no other could read it".to_owned()));
+        }
+        // Which one does not matter: nobody opens it.
+        let separator = if url.contains('?') { '&' } else { '?' };
+        Self::read(&format!("{url}{separator}register=dir:/")).map_err(bad)
+    }
+
     /// The URL of storage nodes with every other parameter at its default.
     #[must_use]
     pub fn of_nodes(nodes: Vec<String>, cluster: &str, register: &Path) -> Self {

@@ -92,6 +92,11 @@ pub trait Cluster: Send + Sync {
     /// inside a Tokio runtime.
     fn link(&self, replica: &ReplicaRef) -> Arc<dyn ReplicaLink>;
 
+    /// The only cluster whose nodes it leads to, if there is one.
+    fn nodes_of(&self) -> Option<&str> {
+        None
+    }
+
     /// The disks of nodes that are being drained, as far as that is known now: a writer moves on from them at once.
     fn draining(&self) -> Vec<DiskId> {
         Vec::new()

@@ -4,7 +4,7 @@
 
 use super::learned::Learned;
 use super::{Cluster, PlaceError, PlaceRequest, Placement, Surveyed, choice};
-use crate::link::tcp::handshake::{self, Introduction};
+use crate::link::tcp::handshake::{self, ANY_CLUSTER, Introduction};
 use crate::link::{ReplicaLink, TcpLink};
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -209,6 +209,10 @@ impl Cluster for NodeCluster {
         let link = Arc::new(TcpLink::following(replica.clone(), &self.name, whereabouts));
         links.insert(key, Arc::clone(&link));
         link
+    }
+
+    fn nodes_of(&self) -> Option<&str> {
+        (self.name != ANY_CLUSTER).then_some(&*self.name)
     }
 
     fn draining(&self) -> Vec<DiskId> {

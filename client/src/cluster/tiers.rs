@@ -65,6 +65,10 @@ impl Cluster for Tiers {
         }
     }
 
+    fn nodes_of(&self) -> Option<&str> {
+        self.nodes.nodes_of()
+    }
+
     fn draining(&self) -> Vec<DiskId> {
         self.nodes.draining()
     }

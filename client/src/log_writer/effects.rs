@@ -4,7 +4,7 @@ use super::segments::SegmentLinks;
 use super::shared::{Aftermath, Shared, State};
 use crate::actions;
 use crate::error::{AppendError, Fate};
-use quarry_protocol::rotation::RotationEffect;
+use quarry_protocol::rotation::{RotationEffect, RotationReason};
 use quarry_protocol::writer::StopReason;
 use std::sync::Arc;
 
@@ -59,7 +59,10 @@ impl Shared {
             RotationEffect::Planned { ends, at, next, replicas, why } => {
                 let names: Vec<_> = replicas.iter().map(crate::open::who).collect();
                 tracing::info!(%log, "segment {ends} ends at {at}, {next} follows on {}: {why}", names.join(", "));
-                state.rotations.planned(next, replicas);
+                state.rotations.planned(next, replicas, &why);
+                if let RotationReason::Moved { .. } = why {
+                    state.placing.moved();
+                }
             }
             RotationEffect::Sealed { segment, at } => {
                 tracing::debug!(%log, "segment {segment} is sealed at {at}");

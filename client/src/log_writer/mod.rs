@@ -24,6 +24,7 @@ mod effects;
 #[cfg(test)]
 mod lagging_tests;
 mod pending;
+mod placing;
 mod requests;
 mod rotate;
 mod segments;
@@ -34,8 +35,9 @@ mod task;
 mod tests;
 
 pub use pending::{PendingAppend, Receipt};
-pub use rotate::{RotateError, Rotated};
+pub use rotate::{MoveError, RotateError, Rotated};
 
+use crate::connect::connect_to_tier;
 use crate::error::AppendError;
 use crate::quorum_store::Parts;
 use bytes::Bytes;
@@ -111,6 +113,18 @@ impl LogWriter {
     /// ([`crate::RotationOptions`]).
     pub async fn rotate(&self) -> Result<Rotated, RotateError> {
         self.shared.rotate().await
+    }
+
+    /// Moves the log to the tier that `url` names: what is appended after the segment that is open now lies there, with as many
+    /// replicas and the window that the URL asks for. Numbering goes on, and readers need not know; what was
+    /// appended before stays where it is. Ends and resolves as [`Self::rotate`] does. `url` names no register: the log's
+    /// record stays in the store's own.
+    ///
+    /// The move lasts as long as this writer. Whoever opens the log next puts its segments on the tier of its own store's URL.
+    pub async fn move_to(&self, url: &str) -> Result<Rotated, MoveError> {
+        let reached = connect_to_tier(self.shared.parts.cluster.as_ref(), url).await?;
+        let shape = reached.shape;
+        Ok(self.shared.move_to(reached.cluster(), shape).await?)
     }
 
     /// Where appends wait, and why, if they do: the register has not said whether the planned end of the segment is on record (P11).

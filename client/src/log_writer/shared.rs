@@ -4,10 +4,12 @@
 //! order; flushing links and waking callers happens after it.
 
 use super::pending::PendingAppend;
-use super::rotate::{RotateError, Rotated, Rotations};
+use super::placing::Placing;
+use super::rotate::{RotateError, Rotated, Rotations, Wish};
 use super::segments::{Segments, Touched};
 use super::settle::{Settled, Settling};
 use crate::actions;
+use crate::cluster::Cluster;
 use crate::error::{AppendError, Fate};
 use crate::link::{LinkEvent, LinkEvents};
 use crate::quorum_store::Parts;
@@ -15,7 +17,7 @@ use bytes::Bytes;
 use quarry_protocol::chunk::check_length;
 use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
 use quarry_protocol::record::{ReplicaRef, Window};
-use quarry_protocol::rotation::{RotatingWriter, RotationConfig, RotationEffect, RotationEvent};
+use quarry_protocol::rotation::{RotatingWriter, RotationConfig, RotationEffect, RotationEvent, SegmentShape};
 use quarry_protocol::time::Micros;
 use quarry_protocol::writer::WriterEvent;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,12 +29,13 @@ pub(super) struct Shared {
     pub(super) name: Arc<str>,
     pub(super) log: LogId,
     pub(super) epoch: Epoch,
-    window: Window,
     pub(super) append_deadline: Duration,
     pub(super) parts: Arc<Parts>,
     started: Instant,
     /// Whoever appends holds this: those who wait for room queue up in the order of their calls.
     turn: FairMutex<()>,
+    /// Whoever moves the log holds this.
+    moves: FairMutex<()>,
     /// Tells the holder of the turn that its chunk may fit now.
     room: Notify,
     /// Tells the task that a deadline is nearer than it knows, or that the writer was closed.
@@ -47,6 +50,7 @@ pub(super) struct State {
     pub(super) segments: Segments,
     pub(super) settling: Settling,
     pub(super) rotations: Rotations,
+    pub(super) placing: Placing,
     /// What the task has to ask the register or the cluster: at most one at a time.
     pub(super) requests: Vec<RotationEffect>,
     /// The disks of nodes that are being drained, as the machine was last told.
@@ -79,13 +83,14 @@ impl Shared {
     /// Attaches to the open segment: inside a Tokio runtime only. What its links report goes to `events`.
     pub(super) fn new(parts: Arc<Parts>, config: RotationConfig, events: LinkEvents) -> Self {
         let (log, epoch, name) = (config.record.log, config.record.epoch, config.name.as_str().into());
-        let (window, append_deadline) = (config.window, Duration::from_micros(config.deadline_us));
+        let append_deadline = Duration::from_micros(config.deadline_us);
         let mut machine = RotatingWriter::new(config, Micros(0));
         if actions::are_wanted() {
             machine.record_actions();
         }
         let state = State {
             machine,
+            placing: Placing::new(Arc::clone(&parts.cluster)),
             segments: Segments::new(Arc::clone(&parts.cluster), log, events),
             settling: Settling::new(epoch),
             rotations: Rotations::default(),
@@ -100,11 +105,11 @@ impl Shared {
             name,
             log,
             epoch,
-            window,
             append_deadline,
             parts,
             started: Instant::now(),
             turn: FairMutex::new(()),
+            moves: FairMutex::new(()),
             room: Notify::new(),
             wake: Notify::new(),
             ended: Notify::new(),
@@ -128,25 +133,50 @@ impl Shared {
 
     /// Asks for the end of the open segment, and waits for it.
     pub(super) async fn rotate(&self) -> Result<Rotated, RotateError> {
+        self.rotated(Wish::Rotate, |_| RotationEvent::Rotate).await
+    }
+
+    /// Has further segments made like `shape`, on `tier`.
+    pub(super) async fn move_to(&self, tier: Arc<dyn Cluster>, shape: SegmentShape) -> Result<Rotated, RotateError> {
+        let _alone = self.moves.lock().await;
+        self.rotated(Wish::Move, |state| {
+            state.placing.aim(tier);
+            RotationEvent::Move(shape)
+        })
+        .await
+    }
+
+    async fn rotated(
+        &self,
+        wish: Wish,
+        ask: impl FnOnce(&mut State) -> RotationEvent + Send,
+    ) -> Result<Rotated, RotateError> {
         let rotated = self.change(|state, now| {
             if let Some(why) = &state.stopped {
                 return Err(RotateError::Stopped(why.clone()));
             }
-            let rotated = state.rotations.wait();
-            state.machine.handle(now, RotationEvent::Rotate);
+            let rotated = state.rotations.wait(wish);
+            let event = ask(state);
+            state.machine.handle(now, event);
             Ok(rotated)
         })?;
         rotated.await.unwrap_or_else(|_| Err(RotateError::Stopped(self.runtime_gone(Fate::NeverStored))))
     }
 
     /// What is to be asked of the register or the cluster.
-    pub(super) fn take_requests(&self) -> Vec<RotationEffect> {
-        std::mem::take(&mut self.lock().requests)
+    pub(super) fn take_requests(&self) -> Vec<(Arc<dyn Cluster>, RotationEffect)> {
+        let mut state = self.lock();
+        let requests = std::mem::take(&mut state.requests).into_iter();
+        let asked = |request| {
+            let moving = matches!(request, RotationEffect::Place { moving: true, .. });
+            (state.placing.tier(moving), request)
+        };
+        requests.map(asked).collect()
     }
 
     /// Has the writer move on from nodes that are being drained.
     pub(super) fn look_for_drained(&self) {
-        let disks = self.parts.cluster.draining();
+        let disks = self.lock().placing.tier(false).draining();
         self.change(|state, now| {
             if disks != state.drained {
                 state.drained.clone_from(&disks);
@@ -190,7 +220,7 @@ impl Shared {
 
     pub(super) fn try_append(&self, payload: &Bytes) -> Result<PendingAppend, AppendError> {
         let crc = self.judge(payload)?;
-        let Window { chunks: window_chunks, bytes: window_bytes } = self.window;
+        let Window { chunks: window_chunks, bytes: window_bytes } = self.lock().machine.segment().window;
         let full = || AppendError::NoRoom { log: self.name.to_string(), window_chunks, window_bytes };
         let turn = self.turn.try_lock().map_err(|_| full())?;
         self.submit(payload, crc, &turn, false)?.ok_or_else(full)
@@ -288,9 +318,6 @@ impl Shared {
         if check_length(got as u64).is_err() {
             return Err(AppendError::ChunkSize { log: log(), got });
         }
-        if got as u64 > self.window.bytes {
-            return Err(AppendError::LargerThanWindow { log: log(), got, window_bytes: self.window.bytes });
-        }
         Ok(crc32c::crc32c(payload))
     }
 
@@ -307,7 +334,11 @@ impl Shared {
             if let Some(why) = &state.stopped {
                 return Err(why.with_fate(Fate::NeverStored));
             }
-            if !state.machine.would_fit(payload.len() as u64) {
+            let (got, window_bytes) = (payload.len(), state.machine.window_bytes());
+            if got as u64 > window_bytes {
+                return Err(AppendError::LargerThanWindow { log: self.name.to_string(), got, window_bytes });
+            }
+            if !state.machine.would_fit(got as u64) {
                 state.wanted = wait.then_some(payload.len() as u64);
                 return Ok(None);
             }

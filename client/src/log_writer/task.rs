@@ -30,8 +30,8 @@ pub(super) async fn run(guard: AbandonOnDrop, mut events: mpsc::UnboundedReceive
             timer.as_mut().reset(armed.unwrap_or_else(far));
             timer_armed = armed;
         }
-        for request in shared.take_requests() {
-            under_way.push(requests::perform(Arc::clone(&shared.parts), request));
+        for (tier, request) in shared.take_requests() {
+            under_way.push(requests::perform(Arc::clone(&shared.parts), tier, request));
         }
         tokio::select! {
             biased;

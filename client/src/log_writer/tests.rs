@@ -15,7 +15,7 @@ use quarry_protocol::digest::Digest;
 use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, RecordNumber, SegmentId};
 use quarry_protocol::message::{Refusal, Reply, Request};
 use quarry_protocol::record::{LogRecord, ReplicaRef, Segment, SegmentEnd, Version, Window};
-use quarry_protocol::rotation::{RotationConfig, RotationPolicy};
+use quarry_protocol::rotation::{RotationConfig, RotationPolicy, SegmentShape};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -115,8 +115,7 @@ pub(super) fn scripted_keeping(window: Window, deadline: Duration, (chunks, byte
         next_seq: base,
         digest: Digest::start(log, SEGMENT, base),
         carried: Vec::new(),
-        replicas: 3,
-        window,
+        shape: SegmentShape { replicas: 3, ack_quorum: 2, window },
         deadline_us: deadline.as_micros() as u64,
         straggler_chunks_max: chunks,
         straggler_bytes_max: bytes,

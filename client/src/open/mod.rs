@@ -28,7 +28,7 @@ use quarry_protocol::ids::OwnerId;
 use quarry_protocol::limits::{STRAGGLER_BYTES_MAX, STRAGGLER_CHUNKS_MAX};
 use quarry_protocol::record::{ReplicaRef, check_log_name};
 use quarry_protocol::recovery::{Purpose, RecoveryConfig, RecoveryError, RecoveryReport as Recovered};
-use quarry_protocol::rotation::RotationConfig;
+use quarry_protocol::rotation::{RotationConfig, SegmentShape};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -70,7 +70,7 @@ pub(crate) async fn open(parts: &Arc<Parts>, name: &str, options: &OpenOptions) 
 }
 
 fn start_writer(parts: &Arc<Parts>, options: &OpenOptions, purpose: &Purpose, recovered: Recovered) -> LogWriter {
-    let Purpose::Write { replicas, window, .. } = *purpose else { unreachable!("an open is for writing") };
+    let Purpose::Write { replicas, ack_quorum, window } = *purpose else { unreachable!("an open is for writing") };
     let config = RotationConfig {
         name: recovered.record.name.clone(),
         owner: recovered.record.owner,
@@ -78,8 +78,7 @@ fn start_writer(parts: &Arc<Parts>, options: &OpenOptions, purpose: &Purpose, re
         next_seq: recovered.next_seq,
         digest: recovered.digest,
         carried: recovered.carried,
-        replicas,
-        window,
+        shape: SegmentShape { replicas, ack_quorum, window },
         deadline_us: options.append_deadline.as_micros() as u64,
         straggler_chunks_max: STRAGGLER_CHUNKS_MAX,
         straggler_bytes_max: STRAGGLER_BYTES_MAX,

@@ -37,6 +37,17 @@ impl Default for RotationPolicy {
     }
 }
 
+/// What segments are made like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentShape {
+    /// How many replicas a segment is to have. The one that recovery opened may have fewer.
+    pub replicas: usize,
+    /// How many of them commit a chunk.
+    pub ack_quorum: usize,
+    /// The writer's window.
+    pub window: Window,
+}
+
 /// The segment that a recovery has opened, and what the log's writer may do.
 #[derive(Clone, Debug)]
 pub struct RotationConfig {
@@ -54,10 +65,8 @@ pub struct RotationConfig {
     pub digest: crate::digest::Digest,
     /// What recovery copied into the open segment ([`crate::writer::WriterConfig::carried`]).
     pub carried: Vec<Carried>,
-    /// How many replicas a segment is to have. The one that recovery opened may have fewer.
-    pub replicas: usize,
-    /// The window of further segments.
-    pub window: Window,
+    /// What further segments are made like.
+    pub shape: SegmentShape,
     /// How long the oldest append may wait for its quorum, in microseconds (P9).
     pub deadline_us: u64,
     /// How many committed chunks are kept for replicas that lag (P10).
@@ -104,6 +113,11 @@ pub enum RotationReason {
     },
     /// Somebody asked for it.
     Asked,
+    /// What is appended next is to lie elsewhere.
+    Moved {
+        /// What the next segment, and those after it, are made like.
+        shape: SegmentShape,
+    },
 }
 
 impl fmt::Display for RotationReason {
@@ -115,6 +129,7 @@ impl fmt::Display for RotationReason {
             Self::Incomplete => f.write_str("it has fewer replicas than it should"),
             Self::Unwanted { disk } => write!(f, "disk {disk} is to hold nothing new"),
             Self::Asked => f.write_str("somebody asked for it"),
+            Self::Moved { .. } => f.write_str("the log moves to another tier"),
         }
     }
 }

@@ -95,6 +95,8 @@ pub enum RotationEffect {
         keep: Vec<ReplicaRef>,
         /// Those that must not be chosen.
         avoid: Vec<DiskId>,
+        /// Whether they are looked for where the log is to move to.
+        moving: bool,
     },
     /// Read the log's record. Answered with [`super::RotationEvent::RecordRead`].
     ReadRecord {

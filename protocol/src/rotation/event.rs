@@ -1,5 +1,6 @@
 //! What happens to a rotating writer.
 
+use super::config::SegmentShape;
 use crate::ids::{DiskId, SegmentId};
 use crate::record::{LogRecord, ReplicaRef, Version};
 use crate::recovery::{RegisterFailure, RequestNo, SwapOutcome};
@@ -50,6 +51,9 @@ pub enum RotationEvent {
     },
     /// End the open segment soon.
     Rotate,
+    /// End the open segment soon; the next one, and those after it, are made like this, on replicas elsewhere
+    /// ([`super::RotationEffect::Place`]). Takes the place of a move that was not begun yet.
+    Move(SegmentShape),
     /// These disks are to hold nothing new; the list replaces the one before.
     Unwanted {
         /// The disks.

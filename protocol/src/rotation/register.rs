@@ -1,7 +1,7 @@
 //! Planning a boundary and sealing behind it: the record's part of a rotation (P11).
 
 use super::change::{Change, ChangeKind};
-use super::config::RotationReason;
+use super::config::{RotationReason, SegmentShape};
 use super::part::Part;
 use super::{Phase, RotatingWriter, RotationEffect};
 use crate::ids::{ChunkSeq, SegmentId};
@@ -18,18 +18,23 @@ impl RotatingWriter {
     /// Asks for a boundary far enough ahead, and for the next segment on `replicas`, in one change.
     pub(super) fn plan(&mut self, now: Micros, reason: RotationReason, replicas: Vec<ReplicaRef>) {
         // Whoever asks waits for it, perhaps without appending anything: a boundary further on might never be reached.
-        let ahead = if reason == RotationReason::Asked { 0 } else { self.pace.ahead(now) };
+        let is_awaited = matches!(reason, RotationReason::Asked | RotationReason::Moved { .. });
+        let ahead = if is_awaited { 0 } else { self.pace.ahead(now) };
         let part = self.open_part();
         let (id, base) = (part.segment.id, part.segment.base);
         // A segment that holds nothing has no end that anybody could find.
         let at = part.writer.next_seq().plus(ahead).max(base.next());
         let next = SegmentId { epoch: id.epoch, index: id.index + 1 };
-        let (ack_quorum, window) = (part.segment.ack_quorum, self.config.window);
+        let SegmentShape { ack_quorum, window, .. } = match reason {
+            RotationReason::Moved { shape } => shape,
+            _ => self.config.shape,
+        };
         let mut record = self.config.record.changed();
         let Some(last) = record.segments.last_mut().filter(|last| last.id == id) else {
             return self.unrotated(now, reason, "the record does not end in the segment under way".into());
         };
         last.end = SegmentEnd::Boundary { at };
+        let ack_quorum = ack_quorum as u8;
         record.segments.push(Segment { id: next, base: at, end: SegmentEnd::Open, replicas, ack_quorum, window });
         if let Err(why) = record.check(SEGMENTS_PER_LOG_MAX) {
             return self.unrotated(now, reason, why.to_string());
@@ -174,6 +179,9 @@ impl RotatingWriter {
         let segment = self.config.record.segments.iter().find(|segment| segment.id == next).cloned();
         let Some(segment) = segment else { unreachable!("{next} is on record") };
         let why = self.reason.take().expect("a plan has a reason");
+        if let RotationReason::Moved { shape } = why {
+            self.config.shape = shape;
+        }
         let part = self.parts.back_mut().expect("a segment is written");
         part.end = Some(at);
         let ends = part.segment.id;

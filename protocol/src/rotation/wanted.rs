@@ -1,6 +1,6 @@
 //! When a segment is to end, and on which replicas the next one is to lie.
 
-use super::config::RotationReason;
+use super::config::{RotationReason, SegmentShape};
 use super::part::Part;
 use super::{Phase, RotatingWriter, RotationEffect};
 use crate::ids::DiskId;
@@ -25,15 +25,22 @@ impl RotatingWriter {
             self.check_at = now.plus((self.config.policy.replica_patience_us / CHECKS_PER_PATIENCE).max(1));
         }
         let Some(reason) = self.reason_now(now, look) else { return };
+        if let RotationReason::Moved { shape: SegmentShape { replicas, .. } } = reason {
+            self.moving = None;
+            let (request, log) = (self.new_request(), self.config.record.log);
+            self.phase = Phase::Placing { request, reason };
+            let (keep, avoid) = (Vec::new(), Vec::new());
+            return self.effects.push_back(RotationEffect::Place { request, log, replicas, keep, avoid, moving: true });
+        }
         self.asked = false;
         let (request, part) = (self.new_request(), self.open_part());
         let ailing = self.ailing(part, now);
         let mut avoid: Vec<DiskId> = ailing.iter().map(|index| part.segment.replicas[*index].disk).collect();
         avoid.extend(self.standing.avoided(now).filter(|disk| !avoid.contains(disk)).collect::<Vec<_>>());
         let keep = part.segment.replicas.iter().filter(|replica| !avoid.contains(&replica.disk)).cloned().collect();
-        let (log, replicas) = (self.config.record.log, self.config.replicas);
+        let (log, replicas) = (self.config.record.log, self.config.shape.replicas);
         self.phase = Phase::Placing { request, reason };
-        self.effects.push_back(RotationEffect::Place { request, log, replicas, keep, avoid });
+        self.effects.push_back(RotationEffect::Place { request, log, replicas, keep, avoid, moving: false });
     }
 
     /// When [`Self::consider`] may find a reason that it does not find now.
@@ -44,13 +51,16 @@ impl RotatingWriter {
         let look = look.then(|| self.check_at.max(self.standing.replace_after()));
         let aged =
             (self.has_room() && holds_something(part)).then(|| part.since.plus(self.config.policy.segment_age_us));
-        let asked = self.asked.then_some(self.retry_at);
+        let asked = (self.asked || self.moving.is_some()).then_some(self.retry_at);
         [look, aged, asked].into_iter().flatten().min().map(|at| at.max(self.retry_at))
     }
 
     fn reason_now(&self, now: Micros, look: bool) -> Option<RotationReason> {
         if !self.has_room_for_recovery() {
             return None;
+        }
+        if let Some(shape) = self.moving {
+            return Some(RotationReason::Moved { shape });
         }
         if self.asked {
             return Some(RotationReason::Asked);
@@ -79,7 +89,7 @@ impl RotatingWriter {
     }
 
     fn is_incomplete(&self, part: &Part) -> bool {
-        part.segment.replicas.len() < self.config.replicas
+        part.segment.replicas.len() < self.config.shape.replicas
     }
 
     /// Replicas that have failed to keep up for as long as the policy bears.
@@ -129,9 +139,8 @@ impl RotatingWriter {
                     Err(why) => self.unrotated(now, reason, why),
                 }
             }
-            (RotationReason::Size | RotationReason::Age | RotationReason::Asked, Ok(replicas)) => {
-                self.plan(now, reason, replicas);
-            }
+            (_, Ok(replicas)) => self.plan(now, reason, replicas),
+            (RotationReason::Moved { .. }, Err(why)) => self.unrotated(now, reason, why),
             (RotationReason::Size | RotationReason::Age | RotationReason::Asked, Err(_)) => {
                 // Those that it has will do for the next segment as well as for this one.
                 let replicas = before.clone();

@@ -5,7 +5,9 @@ use quarry_protocol::digest::Digest;
 use quarry_protocol::ids::{ChunkSeq, DiskId, Epoch, LogId, OwnerId, RecordNumber, SegmentId};
 use quarry_protocol::record::{LogRecord, ReplicaRef, Segment, SegmentEnd, Version, Window};
 use quarry_protocol::recovery::{RequestNo, SwapOutcome};
-use quarry_protocol::rotation::{RotatingWriter, RotationConfig, RotationEffect, RotationEvent, RotationPolicy};
+use quarry_protocol::rotation::{
+    RotatingWriter, RotationConfig, RotationEffect, RotationEvent, RotationPolicy, SegmentShape,
+};
 use quarry_protocol::time::Micros;
 use quarry_protocol::writer::WriterEvent;
 
@@ -72,8 +74,7 @@ impl Script {
             next_seq: base,
             digest: Digest::start(LOG, id, base),
             carried: vec![],
-            replicas: 3,
-            window,
+            shape: SegmentShape { replicas: 3, ack_quorum: 2, window },
             deadline_us: 30_000_000,
             straggler_chunks_max: 64,
             straggler_bytes_max: 1 << 20,

@@ -13,7 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// What a client calls the cluster of nodes that it knows from records only.
+/// What a client calls the cluster of nodes that it knows from records only: a record names the disk, and the disk is what
+/// counts (P14). No cluster has this name.
 pub(crate) const ANY_CLUSTER: &str = "";
 
 /// A connection to the shard that has the disk.
@@ -38,14 +39,14 @@ pub(super) async fn connect(replica: &ReplicaRef, addresses: &[String], cluster:
 }
 
 async fn connect_at(replica: &ReplicaRef, at: &str, cluster: &str) -> Result<Connected, String> {
-    let (stream, info) = greet(at, cluster).await?;
+    let (stream, info) = greet_any(at, cluster).await?;
     let index = shard_with(&info, replica.disk).ok_or_else(|| replaced(replica, at, &info))?;
     if index == usize::from(info.shard) {
         return Ok(Connected { stream, current: info.shards[index].disk });
     }
     // The host the client reached, not the one the node advertises: only the port differs among shards.
     let address = format!("{}:{}", host_of(at)?, info.shards[index].port);
-    let (stream, info) = greet(&address, cluster).await?;
+    let (stream, info) = greet(&address, &info.cluster).await?;
     let here = &info.shards[usize::from(info.shard)];
     if has(here, replica.disk) {
         return Ok(Connected { stream, current: here.disk });
@@ -108,17 +109,17 @@ fn host_of(address: &str) -> Result<&str, String> {
     address.rsplit_once(':').map(|(host, _)| host).ok_or_else(|| format!("{address:?} is not host:port"))
 }
 
-/// Connects and says hello; refuses a node of another cluster, if the client means one.
+/// Connects and says hello; refuses a node of another cluster.
 async fn greet(address: &str, cluster: &str) -> Result<(TcpStream, NodeInfo), String> {
-    if cluster != ANY_CLUSTER {
-        return greet_in(address, cluster).await.map_err(|refused| refused.why);
-    }
-    // A node refuses a stranger by name; what counts is its disk, which every request names (P14).
+    greet_in(address, cluster).await.map_err(|refused| refused.why)
+}
+
+/// As [`greet`]; for [`ANY_CLUSTER`], whatever cluster the node belongs to.
+async fn greet_any(address: &str, cluster: &str) -> Result<(TcpStream, NodeInfo), String> {
     match greet_in(address, cluster).await {
-        Err(Ungreeted { cluster: Some(here), .. }) => greet_in(address, &here).await,
-        done => done,
+        Err(Ungreeted { cluster: Some(here), .. }) if cluster == ANY_CLUSTER => greet(address, &here).await,
+        done => done.map_err(|refused| refused.why),
     }
-    .map_err(|refused| refused.why)
 }
 
 /// Why a node did not answer a hello as hoped.

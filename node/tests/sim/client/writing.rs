@@ -5,9 +5,12 @@ use crate::core::Core;
 use crate::directory::Placement;
 use crate::register::{RegisterNews, Wanted};
 use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
+use quarry_protocol::quorum::Quorum;
 use quarry_protocol::record::ReplicaRef;
 use quarry_protocol::recovery::RecoveryReport;
-use quarry_protocol::rotation::{RotatingWriter, RotationConfig, RotationEffect, RotationEvent, RotationPolicy};
+use quarry_protocol::rotation::{
+    RotatingWriter, RotationConfig, RotationEffect, RotationEvent, RotationPolicy, SegmentShape,
+};
 use quarry_protocol::writer::{Fate, WriterEvent};
 
 /// The bound on what is kept for stragglers is one per segment.
@@ -47,6 +50,7 @@ pub(crate) struct Writing {
     payload_max: u64,
     rotate_percent: u64,
     bucket_percent: u64,
+    replicas: usize,
     /// When it ends although nothing is wrong.
     ends_at: Option<u64>,
 }
@@ -58,14 +62,15 @@ impl Writing {
             RotationPolicy { segment_bytes: u64::MAX, segment_age_us: u64::MAX / 2, replica_patience_us: u64::MAX / 2 };
         // The specification that traces are held against has no rotation.
         let traced = core.trace.wanted;
+        let ack_quorum = report.segment.as_ref().expect("opened to write").ack_quorum.into();
+        let shape = SegmentShape { replicas: options.replicas, ack_quorum, window: options.window };
         let config = RotationConfig {
             name: report.record.name.clone(),
             owner: report.record.owner,
             next_seq: report.next_seq,
             digest: report.digest,
             carried: report.carried,
-            replicas: if traced { 1 } else { options.replicas },
-            window: options.window,
+            shape: SegmentShape { replicas: if traced { 1 } else { options.replicas }, ..shape },
             deadline_us: core.options.append_deadline_us,
             straggler_chunks_max: options.straggler_chunks_max,
             straggler_bytes_max: options.straggler_bytes_max,
@@ -95,6 +100,7 @@ impl Writing {
             payload_max: options.payload_max.min(options.window.bytes),
             rotate_percent: if traced { 0 } else { options.rotate_percent },
             bucket_percent: options.bucket_percent,
+            replicas: options.replicas,
             ends_at: None,
         };
         writing.perform(core, links);
@@ -146,9 +152,18 @@ impl Writing {
             self.writer.handle(core.micros(), RotationEvent::Append { token, payload, payload_crc });
         }
         if self.rotate_percent > 0 && core.numbers.percent(self.rotate_percent) {
-            self.writer.handle(core.micros(), RotationEvent::Rotate);
+            let event = if core.numbers.percent(50) { RotationEvent::Rotate } else { self.move_somewhere(core) };
+            self.writer.handle(core.micros(), event);
         }
         self.append_at = core.now + core.numbers.delay(self.pause_us);
+    }
+
+    /// A move to segments of any shape; on buckets or on nodes, as it happens.
+    fn move_somewhere(&self, core: &mut Core) -> RotationEvent {
+        let replicas = core.numbers.between(1, self.replicas as u64) as usize;
+        let ack_quorum = Quorum::majority(replicas).expect("valid").ack();
+        let window = self.writer.segment().window;
+        RotationEvent::Move(SegmentShape { replicas, ack_quorum, window })
     }
 
     pub(super) fn hear(&mut self, core: &mut Core, links: &mut Links, news: News) {
@@ -236,7 +251,7 @@ impl Writing {
                 let written = self.segments.iter_mut().find(|written| written.id == segment);
                 written.expect("it was attached").attached = false;
             }
-            RotationEffect::Place { request, log, replicas, keep, avoid } => {
+            RotationEffect::Place { request, log, replicas, keep, avoid, moving: _ } => {
                 let mut wanted = Placement::new(log, replicas, self.bucket_percent);
                 (wanted.keep, wanted.avoid) = (keep, avoid);
                 core.place(client, request, &wanted);
