@@ -176,6 +176,18 @@ pub(crate) enum LogCommand {
     Rm(LogName),
     /// Segments, epochs, and which replica holds which seq
     Inspect(InspectArgs),
+    /// Take the log over onto another tier: further chunks lie there, older ones stay where they are
+    Move(MoveArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MoveArgs {
+    /// The log's name
+    pub(crate) log: String,
+    /// The tier, as the URL of a store, without a register: the log's record stays where it is. Writers that use the log next
+    /// have to name this tier in their store's URL, or the log moves back
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: String,
 }
 
 #[derive(Debug, Args)]
@@ -197,9 +209,9 @@ pub(crate) struct InspectArgs {
 pub(crate) struct AppendArgs {
     /// The log's name
     pub(crate) log: String,
-    /// Bytes of each chunk, up to 4MiB; the last one may be shorter
-    #[arg(long, value_name = "SIZE", default_value = "64KiB")]
-    pub(crate) chunk_size: Size,
+    /// Bytes of each chunk, up to 4MiB; the last one may be shorter (default: what the store prefers)
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) chunk_size: Option<Size>,
     /// Fail unless the log is there already
     #[arg(long)]
     pub(crate) must_exist: bool,

@@ -30,7 +30,9 @@ struct Appended {
 }
 
 pub(super) async fn run(store: &dyn ChunkStore, args: &AppendArgs, output: Output) -> Result<Health, Failure> {
-    let chunk_bytes = chunk_bytes(args, store.capabilities().chunk_bytes_max)?;
+    let capabilities = store.capabilities();
+    let asked = chunk_bytes(args, capabilities.chunk_bytes_max)?;
+    let chunk_bytes = asked.unwrap_or(capabilities.chunk_bytes_preferred as usize);
     let create = if args.must_exist { CreateMode::Never } else { CreateMode::IfMissing };
     let options = OpenOptions { window_chunks: args.window, ..OpenOptions::with_create(create) };
     let opened = store.open(&args.log, options).await.map_err(open_failure)?;
@@ -60,15 +62,14 @@ pub(super) fn check(args: &AppendArgs) -> Result<(), Failure> {
     chunk_bytes(args, CHUNK_PAYLOAD_BYTES_MAX).map(|_| ())
 }
 
-fn chunk_bytes(args: &AppendArgs, max: u32) -> Result<usize, Failure> {
-    let size = args.chunk_size.0;
-    if size == 0 || size > u64::from(max) {
+fn chunk_bytes(args: &AppendArgs, max: u32) -> Result<Option<usize>, Failure> {
+    let Some(size) = args.chunk_size else { return Ok(None) };
+    if size.0 == 0 || size.0 > u64::from(max) {
         return Err(Failure::usage(format!(
-            "--chunk-size {}: a chunk holds 1 to {max} bytes: give a size within, such as 64KiB",
-            args.chunk_size
+            "--chunk-size {size}: a chunk holds 1 to {max} bytes: give a size within, such as 64KiB"
         )));
     }
-    Ok(size as usize)
+    Ok(Some(size.0 as usize))
 }
 
 fn open_failure(why: OpenError) -> Failure {

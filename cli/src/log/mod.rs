@@ -4,9 +4,11 @@ mod append;
 mod inspect;
 mod ls;
 mod matrix;
+mod move_to;
 mod read;
 mod receipt;
 mod rm;
+
 mod tail;
 mod trim;
 
@@ -29,5 +31,6 @@ pub(crate) async fn run(command: LogCommand, store: Option<String>, output: Outp
         LogCommand::Rm(args) => rm::run(&store, &args.log, output).await,
         LogCommand::Inspect(args) if args.receipt => receipt::run(&store, &args.log, output).await,
         LogCommand::Inspect(args) => inspect::run(&store, &args.log, output).await,
+        LogCommand::Move(args) => move_to::run(&store, &args, output).await,
     }
 }

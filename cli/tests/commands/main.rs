@@ -5,6 +5,7 @@ mod dev;
 mod doctor;
 mod formatting;
 mod logs;
+mod moving;
 mod pipes;
 mod process;
 mod registers;

@@ -1,0 +1,57 @@
+//! Logs that move between storage nodes and directories, by command.
+
+use crate::process::Dev;
+use crate::running::{Ran, directory, distinct_bytes, has_fields, quarry, quarry_fed, text};
+
+fn log(store: &str, arguments: &[&str]) -> Ran {
+    let mut whole = vec!["log"];
+    whole.extend(arguments);
+    whole.extend(["--store", store]);
+    quarry(&whole)
+}
+
+fn append(store: &str, input: &[u8]) {
+    quarry_fed(&["log", "append", "moved", "--chunk-size", "1KiB", "--store", store], input).ends_with(0);
+}
+
+/// Nodes, then a directory, then three, then nodes again: one sequence of chunks, whichever URL it is read by.
+#[test]
+fn a_log_moves_from_nodes_to_directories_and_back() {
+    let dev = Dev::start(3);
+    let (nodes, register) = dev.url.split_once("?register=").expect("a store of nodes");
+    let dir = directory();
+    let paths: Vec<_> = ["one", "a", "b", "c"].iter().map(|name| dir.path().join(name)).collect();
+    paths.iter().for_each(|path| std::fs::create_dir(path).expect("is made"));
+    let one = format!("file://{}", text(&paths[0]));
+    let three = format!("file://{},{},{}", text(&paths[1]), text(&paths[2]), text(&paths[3]));
+    let with_register = |tier: &str| format!("{tier}?register={register}");
+    let bytes = distinct_bytes(40 << 10);
+
+    append(&dev.url, &bytes[..10 << 10]);
+    let moved = log(&dev.url, &["move", "moved", "--to", &one, "--json"]).ends_with(0).json();
+    has_fields(&moved, &["log", "epoch", "from", "next_seq", "replicas", "sealed"]);
+    assert_eq!((&moved["from"], &moved["replicas"].as_array().map(Vec::len)), (&10.into(), &Some(1)), "{moved}");
+    // Whoever writes names the tier that is to have what he writes.
+    append(&with_register(&one), &bytes[10 << 10..20 << 10]);
+    let said = log(&with_register(&one), &["move", "moved", "--to", &three]).ends_with(0);
+    assert!(said.out().contains("from seq 20 on"), "{}", said.out());
+    append(&with_register(&three), &bytes[20 << 10..30 << 10]);
+    log(&with_register(&three), &["move", "moved", "--to", nodes]).ends_with(0);
+    append(&dev.url, &bytes[30 << 10..]);
+
+    for store in [dev.url.clone(), with_register(&one), with_register(&three)] {
+        assert!(log(&store, &["read", "moved"]).ends_with(0).stdout == bytes, "{store}");
+    }
+    log(&dev.url, &["trim", "moved", "--below", "15"]).ends_with(0);
+    assert!(log(&with_register(&three), &["read", "moved"]).ends_with(0).stdout == bytes[15 << 10..]);
+}
+
+#[test]
+fn what_cannot_be_moved_or_moved_to_is_named() {
+    let dir = directory();
+    let store = format!("file://{}", text(dir.path()));
+    log(&store, &["move", "absent", "--to", &store]).refuses(2, &["\"absent\" does not exist"]);
+    log(&store, &["move", "absent", "--to", "memory://x"]).refuses(3, &["process's memory"]);
+    log(&store, &["move", "absent", "--to", &format!("{store}?register=dir:/r")]).refuses(3, &["leave register= out"]);
+    log(&store, &["move", "absent", "--to", "file:///nowhere/at/all"]).refuses(2, &["mkdir -p /nowhere/at/all"]);
+}
