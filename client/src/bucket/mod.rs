@@ -32,4 +32,6 @@ pub use place::{BucketKind, BucketPlace, PlaceParameters};
 pub use store::BucketStore;
 
 pub(crate) use known::TellingRegister;
+pub(crate) use outcome::{Trouble, TroubleKind};
 pub(crate) use place::{decode, encode};
+pub(crate) use status::watched;

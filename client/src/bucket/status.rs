@@ -15,7 +15,7 @@ tokio::task_local! {
 }
 
 /// Runs an operation and says with which status its last response came, if one came.
-pub(super) async fn watched<T>(operation: impl Future<Output = T>) -> (T, Option<u16>) {
+pub(crate) async fn watched<T>(operation: impl Future<Output = T>) -> (T, Option<u16>) {
     STATUS
         .scope(Cell::new(None), async {
             let done = operation.await;

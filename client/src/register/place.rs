@@ -4,12 +4,17 @@
 //! |---|---|
 //! | `dir:/PATH` | a local directory; safe among the processes of one machine |
 //! | `etcd:HOST:PORT,HOST:PORT,.../PREFIX` | etcd; `PREFIX` is what its keys begin with |
+//! | `s3://BUCKET/PREFIX` and the other URLs of [`BucketPlace`] | a bucket; what belongs to it is below `PREFIX/register` |
+//!
+//! In a store URL the value is percent-encoded, as far as it would end there otherwise: the `?` and `&` of a bucket's URL are
+//! `%3F` and `%26`.
 //!
 //! etcd takes options after semicolons: `;ca=/PATH` (certificates to trust; turns TLS on), `;cert=/PATH;key=/PATH` (the
 //! client's own), `;user=NAME` (its password comes from `QUARRY_ETCD_PASSWORD`, never from a URL).
 
 use super::etcd::FORM;
-use super::{DirectoryRegister, EtcdPlace, EtcdRegister, Register, RegisterError};
+use super::{DirectoryRegister, EtcdPlace, EtcdRegister, ObjectRegister, Register, RegisterError};
+use crate::bucket::BucketPlace;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,24 +29,33 @@ pub enum RegisterPlace {
     Directory(PathBuf),
     /// In etcd.
     Etcd(EtcdPlace),
+    /// In a bucket, no directory.
+    Bucket(BucketPlace),
 }
 
 impl RegisterPlace {
     /// Reads the value of `register=`, no longer percent-encoded.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let form = format!("register=dir:/PATH says where the records are, with an absolute path, or {FORM}");
-        let place = match text.split_once(':') {
-            Some(("dir", path)) => {
-                let path = PathBuf::from(path);
-                if path.is_absolute() { Ok(Self::Directory(path)) } else { Err(String::new()) }
+        let form = format!(
+            "register=dir:/PATH says where the records are, with an absolute path, or {FORM}, or a bucket's URL as in \
+             s3://BUCKET/PREFIX"
+        );
+        let wrong = |why: String| format!("register={text:?}: {why}");
+        if text.contains("://") {
+            let place = BucketPlace::parse(text).map_err(wrong)?;
+            // It has no way to compare and swap files.
+            return match place.directory() {
+                Some(path) => Err(wrong(format!("a register in a directory is written dir:{}", path.display()))),
+                None => Ok(Self::Bucket(place)),
+            };
+        }
+        match text.split_once(':') {
+            Some(("dir", path)) if path.starts_with('/') => Ok(Self::Directory(PathBuf::from(path))),
+            Some(("etcd", place)) => {
+                EtcdPlace::parse(place).map(Self::Etcd).map_err(|why| wrong(format!("{why}; it is {FORM}")))
             }
-            Some(("etcd", place)) => EtcdPlace::parse(place).map(Self::Etcd),
-            _ => Err(String::new()),
-        };
-        place.map_err(|why| match why.as_str() {
-            "" => format!("register={text:?}: {form}"),
-            why => format!("register={text:?}: {why}; it is {FORM}"),
-        })
+            _ => Err(wrong(form)),
+        }
     }
 
     /// Opens the register, or makes one there if there is none. Must be called inside a Tokio runtime.
@@ -61,6 +75,10 @@ impl RegisterPlace {
                 let password = std::env::var(ETCD_PASSWORD).ok();
                 Ok(Arc::new(EtcdRegister::open(place.clone(), password).await?))
             }
+            Self::Bucket(place) => {
+                let unusable = |why| RegisterError::Unusable { register: place.to_string(), why };
+                Ok(Arc::new(ObjectRegister::open(place.open().map_err(unusable)?, &place.to_string()).await?))
+            }
         }
     }
 }
@@ -70,6 +88,7 @@ impl fmt::Display for RegisterPlace {
         match self {
             Self::Directory(path) => write!(f, "dir:{}", path.display()),
             Self::Etcd(place) => place.fmt(f),
+            Self::Bucket(place) => place.fmt(f),
         }
     }
 }
@@ -85,6 +104,11 @@ mod tests {
             "etcd:h:1/p",
             "etcd:a.example:2379,10.0.0.1:2379,[::1]:2379/quarry/prod",
             "etcd:h:1/p;ca=/c a;cert=/d=e;key=/k;user=me",
+            "s3://bucket",
+            "s3://bucket/p%20q?endpoint=http://127.0.0.1:9000&region=r",
+            "s3express://a--z1--x-s3/p",
+            "az://container/p?account=x",
+            "gs://bucket/p",
         ] {
             let place = RegisterPlace::parse(text).unwrap();
             assert_eq!(place.to_string(), text);
@@ -107,6 +131,11 @@ mod tests {
             ("/r", "dir:/PATH"),
             ("zookeeper:h:1/p", "etcd:HOST:PORT"),
             ("dir:relative", "absolute"),
+            ("file:///r", "dir:/r"),
+            ("s3:bucket", "s3://BUCKET"),
+            ("s3://", "names no bucket"),
+            ("s3://b?color=c", "color"),
+            ("ftp://b", "ftp"),
             ("etcd:h:1", "PREFIX"),
             ("etcd:h:1/", "prefix"),
             ("etcd:h:1//p", "prefix"),

@@ -1,7 +1,7 @@
 //! Requests to the bucket: each bounded in time, each failure told apart by what it may have done.
 
 use super::super::RegisterError;
-use super::super::causes::causes;
+use crate::bucket::{Trouble, TroubleKind, watched};
 use crate::random::random_share;
 use futures::StreamExt;
 use object_store::client::{HttpError, HttpErrorKind};
@@ -16,6 +16,8 @@ use tokio::time::{sleep, timeout};
 
 /// How long one request may take.
 pub(super) const REQUEST_MAX: Duration = Duration::from_secs(5);
+/// How long a list, of many pages, may take.
+const LIST_MAX: Duration = Duration::from_mins(1);
 /// How often a request is made before its failure is told.
 pub(super) const ATTEMPTS_MAX: u32 = 5;
 /// Pause after the first attempt, also when the bucket throttles (429 or 503). It doubles with each further one.
@@ -52,96 +54,83 @@ pub(super) struct Requests {
 impl Requests {
     /// An object of at most `max` bytes; nothing if it is not there.
     pub(super) async fn get(&self, key: &Path, max: usize) -> Result<Option<Object>, RegisterError> {
-        self.repeat("read", key, || self.get_once(key, max)).await
+        self.repeat(key, REQUEST_MAX, || self.get_once(key, max)).await
     }
 
-    async fn get_once(&self, key: &Path, max: usize) -> Result<Option<Object>, Error> {
-        let found = match self.store.get_opts(key, GetOptions::default()).await {
-            Err(Error::NotFound { .. }) => return Ok(None),
-            found => found?,
-        };
+    async fn get_once(&self, key: &Path, max: usize) -> Result<Object, Error> {
+        let found = self.store.get_opts(key, GetOptions::default()).await?;
         if found.meta.size > max as u64 {
             let why = format!("it has {} bytes, the most is {max}: it is not the register's", found.meta.size);
             return Err(Error::NotSupported { source: why.into() });
         }
         let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
-        Ok(Some(Object { content: found.bytes().await?.to_vec(), version }))
+        Ok(Object { content: found.bytes().await?.to_vec(), version })
     }
 
     /// One attempt to store an object under a condition.
     pub(super) async fn put(&self, key: &Path, content: &[u8], mode: PutMode) -> Result<PutResult, Refusal> {
         let payload = PutPayload::from(content.to_vec());
         let options = PutOptions { mode, ..PutOptions::default() };
-        match timeout(REQUEST_MAX, self.store.put_opts(key, payload, options)).await {
-            Ok(Ok(stored)) => Ok(stored),
-            Ok(Err(why)) => Err(self.refusal(key, &why)),
-            Err(_) => Err(Refusal::Unknown(self.describe("write", key, &late()))),
+        match timeout(REQUEST_MAX, watched(self.store.put_opts(key, payload, options))).await {
+            Ok((Ok(stored), _)) => Ok(stored),
+            Ok((Err(why), status)) => Err(self.refusal(key, &why, status)),
+            Err(_) => Err(Refusal::Unknown(Trouble::timeout(&self.place, key.as_ref(), REQUEST_MAX).why)),
         }
     }
 
-    fn refusal(&self, key: &Path, why: &Error) -> Refusal {
-        let text = self.describe("write", key, &causes(why));
-        match why {
-            Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. } => {
-                Refusal::Condition(text)
-            }
-            why if is_final(why) => Refusal::Not(self.unusable(text)),
-            why if is_unsent(why) => Refusal::Unsent(text),
-            _ => Refusal::Unknown(text),
+    fn refusal(&self, key: &Path, error: &Error, status: Option<u16>) -> Refusal {
+        let Trouble { why, kind } = Trouble::of(&self.place, key.as_ref(), error, status);
+        match kind {
+            TroubleKind::Conflict => Refusal::Condition(why),
+            TroubleKind::NotFound | TroubleKind::Refused => Refusal::Not(self.unusable(why)),
+            TroubleKind::Throttled | TroubleKind::Unanswered if is_unsent(error) => Refusal::Unsent(why),
+            // A gateway before the store may say so of a request that it had passed on.
+            TroubleKind::Throttled | TroubleKind::Unanswered => Refusal::Unknown(why),
         }
     }
 
     /// Deletes an object, if it is there.
     pub(super) async fn delete(&self, key: &Path) -> Result<(), RegisterError> {
-        self.repeat("delete", key, || async {
-            match self.store.delete(key).await {
-                Err(Error::NotFound { .. }) => Ok(()),
-                done => done,
-            }
-        })
-        .await
+        self.repeat(key, REQUEST_MAX, || self.store.delete(key)).await.map(|_| ())
     }
 
     /// Every object below `root`.
     pub(super) async fn list(&self, root: &Path) -> Result<Vec<Path>, RegisterError> {
-        self.repeat("list", root, || async {
+        let listed = self.repeat(root, LIST_MAX, || async {
             let mut found = Vec::new();
             let mut objects = self.store.list(Some(root));
-            // Each page is one request; the stream is quick between them.
-            while let Some(object) = timeout(REQUEST_MAX, objects.next()).await.map_err(|_| as_error(late()))? {
+            while let Some(object) = objects.next().await {
                 found.push(object?.location);
             }
             Ok(found)
-        })
-        .await
+        });
+        Ok(listed.await?.unwrap_or_default())
     }
 
-    /// Makes a request that changes nothing, or nothing twice, until it is answered.
+    /// Makes a request that changes nothing, or nothing twice, until it is answered. Nothing if the object is not there.
     async fn repeat<T, F: Future<Output = Result<T, Error>>>(
         &self,
-        what: &str,
         key: &Path,
+        within: Duration,
         request: impl Fn() -> F,
-    ) -> Result<T, RegisterError> {
-        let mut why = String::new();
+    ) -> Result<Option<T>, RegisterError> {
+        let mut last = String::new();
         for attempt in 0..ATTEMPTS_MAX {
             pause(attempt).await;
-            // A list bounds each of its pages itself, and may have many.
-            let answered = if what == "list" { Ok(request().await) } else { timeout(REQUEST_MAX, request()).await };
-            match answered {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) if is_final(&error) => {
-                    return Err(self.unusable(self.describe(what, key, &causes(&error))));
+            last = match timeout(within, watched(request())).await {
+                Ok((Ok(answer), _)) => return Ok(Some(answer)),
+                Ok((Err(error), status)) => {
+                    let Trouble { why, kind } = Trouble::of(&self.place, key.as_ref(), &error, status);
+                    match kind {
+                        TroubleKind::NotFound => return Ok(None),
+                        TroubleKind::Refused => return Err(self.unusable(why)),
+                        TroubleKind::Conflict | TroubleKind::Throttled | TroubleKind::Unanswered => why,
+                    }
                 }
-                Ok(Err(error)) => why = causes(&error),
-                Err(_) => why = late(),
-            }
+                Err(_) => Trouble::timeout(&self.place, key.as_ref(), within).why,
+            };
         }
-        Err(self.failed(format!("{} ({ATTEMPTS_MAX} attempts)", self.describe(what, key, &why))))
-    }
-
-    fn describe(&self, what: &str, key: &Path, why: &str) -> String {
-        format!("cannot {what} {key} in {}: {why}", self.place)
+        Err(self.failed(format!("{last} ({ATTEMPTS_MAX} attempts)")))
     }
 
     pub(super) fn failed(&self, why: String) -> RegisterError {
@@ -159,28 +148,6 @@ pub(super) async fn pause(attempt: u32) {
         let most = PAUSE_FIRST * 2_u32.pow(attempt - 1);
         sleep(most / 2 + random_share(most / 2)).await;
     }
-}
-
-fn late() -> String {
-    format!("no answer within {} ms", REQUEST_MAX.as_millis())
-}
-
-fn as_error(why: String) -> Error {
-    Error::Generic { store: "bucket", source: why.into() }
-}
-
-/// Whether asking again is of no use, and nothing was done.
-fn is_final(why: &Error) -> bool {
-    matches!(
-        why,
-        Error::NotFound { .. }
-            | Error::InvalidPath { .. }
-            | Error::NotSupported { .. }
-            | Error::NotImplemented { .. }
-            | Error::PermissionDenied { .. }
-            | Error::Unauthenticated { .. }
-            | Error::UnknownConfigurationKey { .. }
-    )
 }
 
 /// Whether no connection was had, so that nothing can have come of it. Every other failure of the network may come after
