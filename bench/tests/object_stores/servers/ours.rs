@@ -56,7 +56,7 @@ impl HttpService for ThroughToOurs {
     }
 }
 
-fn express(endpoint: &str, bucket: &str) -> AmazonS3 {
+pub(crate) fn express(endpoint: &str, bucket: &str) -> AmazonS3 {
     let connector = ToOurs { endpoint: endpoint.to_owned() };
     let builder = AmazonS3Builder::new().with_region(REGION).with_access_key_id(KEY_ID).with_secret_access_key(SECRET);
     let builder = builder.with_bucket_name(bucket).with_endpoint(endpoint).with_s3_express(true);
@@ -64,7 +64,7 @@ fn express(endpoint: &str, bucket: &str) -> AmazonS3 {
     builder.with_client_options(options).with_http_connector(connector).build().expect("a client")
 }
 
-fn google(endpoint: &str, bucket: &str) -> GoogleCloudStorage {
+pub(crate) fn google(endpoint: &str, bucket: &str) -> GoogleCloudStorage {
     let builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket).with_base_url(endpoint);
     let is_plain = GoogleConfigKey::Client(ClientConfigKey::AllowHttp);
     let builder = builder.with_service_account_key(SERVICE_ACCOUNT).with_config(is_plain, "true");
