@@ -8,11 +8,11 @@ use crate::error::ConnectError;
 use crate::link::tcp::handshake::ANY_CLUSTER;
 use crate::memory::MemoryStore;
 use crate::quorum_store::{QuorumStore, StoreDefaults};
-use crate::register::{DirectoryRegister, Register};
+use crate::register::{Register, RegisterPlace};
 use crate::store_url::{StorePlace, StoreUrl};
 use quarry_protocol::rotation::SegmentShape;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Connects to the store that `url` names:
@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// - `memory://NAME`: three replicas in this process, lost with it. Every `connect` with the same name reaches the same
 ///   store.
 /// - `s3express://`, `s3://`, `az://`, `gs://`, `file://`: buckets and directories.
-/// - `quarry://HOST:PORT,HOST:PORT,.../CLUSTER?register=dir:/PATH`: storage nodes, with a register in a local directory. Nodes
+/// - `quarry://HOST:PORT,HOST:PORT,.../CLUSTER?register=PLACE`: storage nodes, with a register at a [`RegisterPlace`]. Nodes
 ///   that gossip tell of all others, so that a few are enough.
 ///
 /// See [`crate::store_url`] for every parameter. Must be called inside a Tokio runtime. Fails if no node answers; those
@@ -36,21 +36,21 @@ pub async fn connect_to_quorum(url: &str) -> Result<QuorumStore, ConnectError> {
     match parsed.place {
         StorePlace::Memory { name } => Ok(MemoryStore::named(&name).store_with(defaults)),
         StorePlace::Nodes { nodes, cluster, register } => {
-            let register = open_register(url, register).await?;
+            let register = open_register(url, &register).await?;
             let (cluster, zones) = connect_to_nodes(url, nodes, cluster).await?;
             let tiers = Arc::new(Tiers::on_nodes(cluster));
-            Ok(QuorumStore::new(tiers, Arc::new(register), zones, defaults, Tier::LOCAL_DISK))
+            Ok(QuorumStore::new(tiers, register, zones, defaults, Tier::LOCAL_DISK))
         }
         StorePlace::Buckets { places, register } => {
             let (buckets, zones) = connect_to_buckets(url, &places).await?;
             let register = match (register, places[0].directory()) {
-                (Some(path), _) => open_register(url, path).await?,
+                (Some(place), _) => open_register(url, &place).await?,
                 (None, Some(directory)) => own_register(url, directory.join("register")).await?,
-                (None, None) => unreachable!("a bucket that is no directory names its register"),
+                (None, None) => open_register(url, &RegisterPlace::Bucket(places[0].clone())).await?,
             };
             let nodes = Arc::new(NodeCluster::new(ANY_CLUSTER.to_owned(), Vec::new()));
             let tiers = Arc::new(Tiers::on_buckets(buckets, nodes));
-            Ok(QuorumStore::new(tiers, Arc::new(register), zones, defaults, Tier::of_buckets(places[0].kind)))
+            Ok(QuorumStore::new(tiers, register, zones, defaults, Tier::of_buckets(places[0].kind)))
         }
     }
 }
@@ -144,21 +144,18 @@ async fn connect_to_buckets(
 }
 
 /// The register inside a directory that is a bucket, made with it.
-async fn own_register(url: &str, path: PathBuf) -> Result<DirectoryRegister, ConnectError> {
+async fn own_register(url: &str, path: PathBuf) -> Result<Arc<dyn Register>, ConnectError> {
     let failed =
         |why: String| ConnectError::Register { url: url.to_owned(), why: format!("{}: {why}", path.display()) };
     match tokio::fs::create_dir(&path).await {
         Err(why) if why.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(why.to_string())),
         _ => {}
     }
-    open_register(url, path).await
+    open_register(url, &RegisterPlace::Directory(path)).await
 }
 
-/// Opening a directory does file I/O, which stays off the runtime's threads.
-async fn open_register(url: &str, path: PathBuf) -> Result<DirectoryRegister, ConnectError> {
-    let failed = |why: String| ConnectError::Register { url: url.to_owned(), why };
-    let opened = tokio::task::spawn_blocking(move || DirectoryRegister::open(Path::new(&path))).await;
-    opened.map_err(|why| failed(why.to_string()))?.map_err(|why| failed(why.to_string()))
+async fn open_register(url: &str, place: &RegisterPlace) -> Result<Arc<dyn Register>, ConnectError> {
+    place.open().await.map_err(|why| ConnectError::Register { url: url.to_owned(), why: why.to_string() })
 }
 
 /// Asks the nodes who they are: their zones, in order.

@@ -1,8 +1,8 @@
 //! How a store is named.
 //!
 //! ```text
-//! quarry://HOST:PORT,HOST:PORT,.../CLUSTER?register=dir:/PATH     storage nodes
-//! s3express://BUCKET,BUCKET,BUCKET[/PREFIX]?register=dir:/PATH    directory buckets of S3 Express One Zone, one per zone
+//! quarry://HOST:PORT,HOST:PORT,.../CLUSTER?register=PLACE         storage nodes
+//! s3express://BUCKET,BUCKET,BUCKET[/PREFIX]?register=PLACE        directory buckets of S3 Express One Zone, one per zone
 //! s3://BUCKET[/PREFIX]                                            a bucket of S3, or of a store that speaks its language
 //! az://CONTAINER[/PREFIX]                                         a container of Azure Blob Storage
 //! gs://BUCKET[/PREFIX]                                            a bucket of Google Cloud Storage
@@ -13,7 +13,7 @@
 //!
 //! | parameter | meaning | default |
 //! |---|---|---|
-//! | `register` | where the records are; `dir:` and an absolute path | one directory: `register` in it; else it must be given |
+//! | `register` | where the records are: a [`RegisterPlace`], percent-encoded | in the bucket, if there is one; else it must be given |
 //! | `endpoint` | URL of the server that has the buckets | the vendor's |
 //! | `region` | the buckets' region | from the environment |
 //! | `account` | Azure's storage account | from the environment |
@@ -26,13 +26,14 @@
 
 use crate::bucket::{BucketKind, BucketPlace, PlaceParameters, decode, encode};
 use crate::error::ConnectError;
+use crate::register::RegisterPlace;
 use quarry_protocol::limits::{
     WINDOW_BYTES_DEFAULT, WINDOW_BYTES_MAX, WINDOW_CHUNKS_DEFAULT, WINDOW_CHUNKS_MAX, ZONE_BYTES_MAX,
 };
 use quarry_protocol::quorum::Quorum;
 use quarry_protocol::record::Window;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use url::Url;
 use url::form_urlencoded::parse;
@@ -60,15 +61,15 @@ pub enum StorePlace {
         nodes: Vec<String>,
         /// The cluster's name.
         cluster: String,
-        /// The directory of the register.
-        register: PathBuf,
+        /// Where the records are.
+        register: RegisterPlace,
     },
     /// Buckets of one kind, each a zone of its own.
     Buckets {
         /// Where they are.
         places: Vec<BucketPlace>,
-        /// The directory of the register; none for `register` in the only bucket, a directory.
-        register: Option<PathBuf>,
+        /// Where the records are; none for the only bucket itself.
+        register: Option<RegisterPlace>,
     },
     /// This process's memory.
     Memory {
@@ -97,10 +98,11 @@ impl StoreUrl {
         Self::read(&format!("{url}{separator}register=dir:/")).map_err(bad)
     }
 
-    /// The URL of storage nodes with every other parameter at its default.
+    /// The URL of storage nodes whose register is a directory, with every other parameter at its default.
     #[must_use]
     pub fn of_nodes(nodes: Vec<String>, cluster: &str, register: &Path) -> Self {
-        let place = StorePlace::Nodes { nodes, cluster: cluster.to_owned(), register: register.to_owned() };
+        let register = RegisterPlace::Directory(register.to_owned());
+        let place = StorePlace::Nodes { nodes, cluster: cluster.to_owned(), register };
         let quorum = Quorum::majority(REPLICAS_DEFAULT).expect("the default is valid");
         Self { place, quorum, window: Window { chunks: WINDOW_CHUNKS_DEFAULT, bytes: WINDOW_BYTES_DEFAULT } }
     }
@@ -175,10 +177,10 @@ impl FromStr for StoreUrl {
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            StorePlace::Buckets { places, register } => write_buckets(f, places, register.as_deref())?,
+            StorePlace::Buckets { places, register } => write_buckets(f, places, register.as_ref())?,
             StorePlace::Nodes { nodes, cluster, register } => {
-                let register = encode(&register.to_string_lossy());
-                write!(f, "quarry://{}/{}?register=dir:{register}", nodes.join(","), encode(cluster))?;
+                let register = encode_value(&register.to_string());
+                write!(f, "quarry://{}/{}?register={register}", nodes.join(","), encode(cluster))?;
             }
             StorePlace::Memory { name } => write!(f, "memory://{}", encode(name))?,
         }
@@ -211,7 +213,7 @@ impl StoreUrl {
     }
 }
 
-fn write_buckets(f: &mut fmt::Formatter<'_>, places: &[BucketPlace], register: Option<&Path>) -> fmt::Result {
+fn write_buckets(f: &mut fmt::Formatter<'_>, places: &[BucketPlace], register: Option<&RegisterPlace>) -> fmt::Result {
     let first = places[0].to_string();
     let (place, query) = first.split_once('?').map_or((&*first, None), |(place, query)| (place, Some(query)));
     if places[0].kind == BucketKind::Directory {
@@ -223,7 +225,7 @@ fn write_buckets(f: &mut fmt::Formatter<'_>, places: &[BucketPlace], register: O
         write!(f, "{}://{}", places[0].kind.scheme(), names.join(","))?;
         prefix.map_or(Ok(()), |prefix| write!(f, "/{prefix}"))?;
     }
-    let register = register.map(|path| format!("register=dir:{}", encode(&path.to_string_lossy())));
+    let register = register.map(|place| format!("register={}", encode_value(&place.to_string())));
     let parameters: Vec<_> = query.map(str::to_owned).into_iter().chain(register).collect();
     if parameters.is_empty() { Ok(()) } else { write!(f, "?{}", parameters.join("&")) }
 }
@@ -294,16 +296,19 @@ fn cluster_of(path: String) -> Result<String, String> {
     Ok(path)
 }
 
-const REGISTER_FORM: &str = "register=dir:/PATH says where the records are, with an absolute path";
-
 fn no_register() -> String {
-    format!("it names no register: {REGISTER_FORM}")
+    "it names no register: register=dir:/PATH says where the records are, or register=etcd:..., or register=s3://..."
+        .to_owned()
 }
 
-fn register_of(value: Option<String>) -> Result<Option<PathBuf>, String> {
-    let Some(value) = value else { return Ok(None) };
-    let path = value.strip_prefix("dir:").map(PathBuf::from).filter(|path| path.is_absolute());
-    path.map(Some).ok_or_else(|| format!("register={value:?}: {REGISTER_FORM}"))
+fn register_of(value: Option<String>) -> Result<Option<RegisterPlace>, String> {
+    value.map(|value| RegisterPlace::parse(&value)).transpose()
+}
+
+/// As `encode`, with what else does not end a parameter's value as it is.
+fn encode_value(text: &str) -> String {
+    let plain = [("%2C", ","), ("%3B", ";"), ("%3D", "="), ("%5B", "["), ("%5D", "]")];
+    plain.iter().fold(encode(text), |text, (encoded, plain)| text.replace(encoded, plain))
 }
 
 fn buckets_of(
@@ -336,7 +341,7 @@ fn buckets_of(
         }
     }
     let register = register_of(parameters.take("register"))?;
-    if register.is_none() && (places.len() > 1 || kind != BucketKind::Directory) {
+    if register.is_none() && places.len() > 1 {
         return Err(no_register());
     }
     Ok(StorePlace::Buckets { places, register })
@@ -374,7 +379,7 @@ mod tests {
             StorePlace::Nodes {
                 nodes: vec!["a:7000".into(), "127.0.0.1:7001".into(), "[::1]:7002".into()],
                 cluster: "prod".into(),
-                register: "/var/lib/a b+c".into(),
+                register: RegisterPlace::Directory("/var/lib/a b+c".into()),
             }
         );
         assert_eq!((store.quorum.replicas(), store.quorum.ack()), (5, 4));
@@ -401,8 +406,17 @@ mod tests {
         for store in stores {
             assert_eq!(StoreUrl::parse(&store.to_string()), Ok(store.clone()), "{store}");
         }
-        let plain = "quarry://h:1/c?register=dir:/tmp/r";
-        assert_eq!(StoreUrl::parse(plain).unwrap().to_string(), plain);
+        for plain in [
+            "quarry://h:1/c?register=dir:/tmp/r",
+            "quarry://h:1/c?register=etcd:h:1,[::1]:2/a/b;ca=/c;user=me&ack=3",
+            "quarry://h:1/c?register=etcd:h:1/100%25%20%2B%26%23",
+            "quarry://h:1/c?register=s3://b/p%3Fendpoint=http://h:1%26region=r",
+            "file:///a,/b?register=gs://b/a%2520b",
+            "s3://b",
+            "s3express://a--z1--x-s3/p",
+        ] {
+            assert_eq!(StoreUrl::parse(plain).unwrap().to_string(), plain);
+        }
     }
 
     #[test]
@@ -411,7 +425,8 @@ mod tests {
             ("", "memory://NAME"),
             ("h:1/c", "memory://NAME"),
             ("ftp://bucket", "ftp"),
-            ("s3://bucket", "register=dir:/PATH"),
+            ("s3://bucket?register=file:///r", "dir:/r"),
+            ("s3express://a--z1--x-s3,b--z2--x-s3", "register=dir:/PATH"),
             ("s3://a,b?register=dir:/r", "takes one bucket"),
             ("s3express://a--z1--x-s3,b--z1--x-s3?register=dir:/r", "same zone"),
             ("s3express://a,b?register=dir:/r", "not a directory bucket"),
@@ -430,7 +445,9 @@ mod tests {
             ("quarry://me@h:1/c?register=dir:/r", "user"),
             ("quarry://h:1/c", "register=dir:/PATH"),
             ("quarry://h:1/c?register=dir:relative", "absolute"),
-            ("quarry://h:1/c?register=etcd:h:1", "dir:"),
+            ("quarry://h:1/c?register=etcd:h:1", "PREFIX"),
+            ("quarry://h:1/c?register=zookeeper:h:1/p", "dir:/PATH"),
+            ("quarry://h:1/c?register=s3://b?color=r", "color"),
             ("quarry://h:1/c?register=dir:/r&replicas=8", "8 replicas"),
             ("quarry://h:1/c?register=dir:/r&replicas=0", "0 replicas"),
             ("quarry://h:1/c?register=dir:/r&ack=4", "ack quorum 4"),

@@ -1,4 +1,5 @@
 use super::*;
+use quarry_client::register::RegisterPlace;
 use quarry_client::store_url::StorePlace;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -50,7 +51,9 @@ fn nodes_are_started_killed_restarted_and_named_in_the_url() {
         assert!(starts && url.contains("?register=dir:/"), "{url}");
         let parsed = StoreUrl::parse(&url).expect("parses");
         assert_eq!(parsed.quorum.replicas(), 2, "as many as there are nodes: {url}");
-        let StorePlace::Nodes { register, .. } = parsed.place else { panic!("{url}") };
+        let StorePlace::Nodes { register: RegisterPlace::Directory(register), .. } = parsed.place else {
+            panic!("{url}")
+        };
         assert!(register.ends_with("a cluster/register"), "{url}");
         assert_eq!(cluster.nodes()[1].control(), Some("127.0.0.1:7004"));
         let before = cluster.nodes()[0].process_id().expect("runs");

@@ -6,6 +6,7 @@ mod kills;
 mod proxy;
 mod server;
 
+use quarry_client::ConnectError;
 use quarry_client::register::conformance::{self, raise_epoch, sample};
 use quarry_client::register::{EtcdPlace, EtcdRegister, Register, RegisterError, SwapError};
 use quarry_protocol::ids::Epoch;
@@ -30,6 +31,24 @@ async fn it_conforms() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     conformance::run(Arc::new(open(&server).await), "conformance/").await;
+}
+
+/// As a store's URL names it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_whose_records_are_in_etcd_conforms() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let bucket = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let url = format!("file://{}?register=etcd:127.0.0.1:1,{}/stores/one", bucket.path().display(), server.endpoint);
+    quarry_client::conformance::run(quarry_client::connect(&url).await.unwrap()).await;
+    let place = EtcdPlace { prefix: "stores/one".to_owned(), ..place(&[&server.endpoint]) };
+    let names = EtcdRegister::open(place, None).await.unwrap().list("").await.unwrap();
+    assert!(!names.is_empty(), "the records are elsewhere");
+    let url = format!("file://{}?register=etcd:127.0.0.1:1/stores/one", bucket.path().display());
+    match quarry_client::connect(&url).await {
+        Err(ConnectError::Register { why, .. }) => assert!(why.contains("127.0.0.1:1"), "{why}"),
+        other => panic!("{:?}", other.map(|_| ())),
+    }
 }
 
 /// One etcd holds several registers, and more names than one page lists.
