@@ -21,3 +21,4 @@ mod random;
 pub mod ratios;
 pub mod report;
 pub mod rounds;
+pub mod tiers;

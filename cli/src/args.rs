@@ -319,6 +319,42 @@ pub(crate) struct DoctorArgs {
 pub(crate) enum BenchCommand {
     /// Quorum appends beside the raw device and a loopback round trip, in alternating rounds
     Append(BenchAppendArgs),
+    /// Appends to storage nodes, to object stores with published latencies (emulated) and to any other store, in one table
+    Tiers(BenchTiersArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchTiersArgs {
+    /// A store to measure besides, as its URL; may be given again and again
+    #[arg(long, value_name = "URL")]
+    pub(crate) target: Vec<String>,
+    /// Bytes of each chunk (default: what each store prefers)
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) chunk: Option<Size>,
+    /// Appends in flight
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) depth: u32,
+    /// Rounds that count
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// How long each turn of a store takes
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = positive)]
+    pub(crate) part_seconds: f64,
+    /// Where the storage nodes' files lie
+    #[arg(long, default_value = "quarry-bench")]
+    pub(crate) dir: PathBuf,
+    /// Leave out the storage nodes
+    #[arg(long)]
+    pub(crate) no_nodes: bool,
+    /// Leave out the emulated object stores
+    #[arg(long)]
+    pub(crate) no_emulated: bool,
+    /// What the emulated latencies are sampled from
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Passed on to `quarry start`
+    #[arg(long, value_name = "US", default_value_t = 0)]
+    pub(crate) spin_us: u64,
 }
 
 /// What is wrong while appends are measured.

@@ -3,6 +3,7 @@
 mod phases;
 mod repairing;
 pub(crate) mod text;
+mod tiers;
 
 use crate::args::{BenchAppendArgs, BenchCommand, PhaseArg};
 use crate::dev::StopSignals;
@@ -19,7 +20,7 @@ use quarry_bench::report::AppendReport;
 use quarry_client::connect;
 use quarry_protocol::quorum::{Quorum, QuorumError};
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Capacity of a node that is started here.
@@ -28,10 +29,20 @@ const CAPACITY: Size = Size(2 << 30);
 const FILE_SIZE: Size = Size(128 << 20);
 
 pub(crate) async fn run(command: BenchCommand, store: Option<String>, output: Output) -> Result<Health, Failure> {
-    let BenchCommand::Append(args) = command;
     let mut stop = StopSignals::new()?;
-    std::fs::create_dir_all(&args.dir)
-        .map_err(|why| Failure::new(format!("--dir {}: {why}: choose another", args.dir.display())))?;
+    let args = match command {
+        BenchCommand::Append(args) => args,
+        BenchCommand::Tiers(args) => {
+            make_directory(&args.dir)?;
+            let report = tokio::select! {
+                () = stop.recv() => return Err(Failure::new("interrupted")),
+                report = tiers::run(&args) => report?,
+            };
+            output.print(&report, tiers::text);
+            return Ok(Health::Good);
+        }
+    };
+    make_directory(&args.dir)?;
     let measured = async {
         match (args.phase, store) {
             (Some(_), Some(_)) => Err(Failure::usage("--phase hurts nodes, so it starts its own: leave --store away")),
@@ -57,6 +68,10 @@ pub(crate) async fn run(command: BenchCommand, store: Option<String>, output: Ou
     Ok(Health::Good)
 }
 
+fn make_directory(dir: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(dir).map_err(|why| Failure::new(format!("--dir {}: {why}: choose another", dir.display())))
+}
+
 /// What a run ends with.
 enum Report {
     Append(AppendReport),
@@ -78,8 +93,16 @@ async fn append_to_own_cluster(args: &BenchAppendArgs) -> Result<AppendReport, F
 
 /// A cluster of this binary's nodes, and where its files lie.
 async fn own_cluster(args: &BenchAppendArgs, name: &str, nodes: usize) -> Result<(LocalCluster, PathBuf), Failure> {
+    start_cluster(args.dir.join(format!("{name}-{}", std::process::id())), args.spin_us, nodes).await
+}
+
+/// As [`own_cluster`], for `quarry bench tiers`.
+async fn own_nodes(dir: &Path, spin_us: u64, nodes: usize) -> Result<(LocalCluster, PathBuf), Failure> {
+    start_cluster(dir.join(format!("tiers-{}", std::process::id())), spin_us, nodes).await
+}
+
+async fn start_cluster(dir: PathBuf, spin_us: u64, nodes: usize) -> Result<(LocalCluster, PathBuf), Failure> {
     let binary = env::current_exe().map_err(|why| Failure::new(format!("where is this program? {why}")))?;
-    let dir = args.dir.join(format!("{name}-{}", std::process::id()));
     let strings = |strings: &[&str]| strings.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let plan = LocalClusterPlan {
         binary,
@@ -89,7 +112,7 @@ async fn own_cluster(args: &BenchAppendArgs, name: &str, nodes: usize) -> Result
         advertised: Vec::new(),
         cluster: "bench".to_owned(),
         format_arguments: strings(&["--capacity", &CAPACITY.to_string(), "--file-size", &FILE_SIZE.to_string()]),
-        start_arguments: strings(&["--spin-us", &args.spin_us.to_string()]),
+        start_arguments: strings(&["--spin-us", &spin_us.to_string()]),
         gossip: false,
     };
     let starting = progress::of_steps(1, "starting nodes");
