@@ -3,6 +3,7 @@
 
 mod dev;
 mod doctor;
+mod examples;
 mod formatting;
 mod logs;
 mod moving;
