@@ -6,10 +6,11 @@ use bytes::Bytes;
 use quarry_protocol::bucket::{Bucket, BucketEffect, BucketEvent, Operation, OperationNo};
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
+use quarry_protocol::limits::BUCKET_REQUESTS_MAX;
 use quarry_protocol::message::{Reply, Request};
 use quarry_protocol::replica::Ticket;
 use quarry_protocol::time::Micros;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -31,10 +32,37 @@ struct State {
     machine: Bucket,
     owed: BTreeMap<Ticket, Owed>,
     tickets: Ticket,
+    /// Requests that the machine is answering; it refuses more than it has room for, so the others wait here.
+    asked: usize,
+    waiting: Waiting,
     subscribers: BTreeMap<SegmentId, Subscriber>,
     subscriptions: u64,
     /// When a timer will ring next.
     rings: Option<Micros>,
+}
+
+/// Requests that wait for the machine, and whom their answers are for. A recovery is not kept waiting by readers.
+#[derive(Default)]
+struct Waiting {
+    calls: VecDeque<(DiskId, Request, Owed)>,
+    reads: VecDeque<(DiskId, Request, Owed)>,
+}
+
+impl Waiting {
+    fn push(&mut self, disk: DiskId, request: Request, owed: Owed) {
+        let queue = if matches!(owed, Owed::Read(..)) { &mut self.reads } else { &mut self.calls };
+        queue.push_back((disk, request, owed));
+    }
+
+    /// The next one that somebody still wants answered.
+    fn pop(&mut self) -> Option<(DiskId, Request, Owed)> {
+        loop {
+            let next = self.calls.pop_front().or_else(|| self.reads.pop_front())?;
+            if !next.2.is_abandoned() {
+                return Some(next);
+            }
+        }
+    }
 }
 
 /// Whose answer the machine owes.
@@ -42,6 +70,16 @@ enum Owed {
     Put(SegmentId, ChunkSeq),
     Call(oneshot::Sender<Reply>),
     Read(Vec<(ChunkHeader, Bytes)>, oneshot::Sender<Found>),
+}
+
+impl Owed {
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Put(..) => false,
+            Self::Call(asker) => asker.is_closed(),
+            Self::Read(_, asker) => asker.is_closed(),
+        }
+    }
 }
 
 struct Subscriber {
@@ -56,6 +94,8 @@ impl LogDriver {
             machine: Bucket::new(log, disk),
             owed: BTreeMap::new(),
             tickets: 0,
+            asked: 0,
+            waiting: Waiting::default(),
             subscribers: BTreeMap::new(),
             subscriptions: 0,
             rings: None,
@@ -106,13 +146,24 @@ impl LogDriver {
     /// Whether nobody would miss it.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
-        state.machine.is_idle() && state.owed.is_empty() && state.subscribers.is_empty()
+        state.machine.is_idle() && state.owed.is_empty() && state.asked == 0 && state.subscribers.is_empty()
     }
 
     fn ask(self: &Arc<Self>, disk: DiskId, request: Request, owed: Owed) {
         let mut state = self.lock();
-        let from = state.owe(owed);
-        self.drive(&mut state, BucketEvent::Request { from, disk, request });
+        state.waiting.push(disk, request, owed);
+        self.hand_over(&mut state);
+        self.arm(&mut state);
+    }
+
+    /// Gives the machine what waits, as far as it has room.
+    fn hand_over(self: &Arc<Self>, state: &mut State) {
+        while state.asked < BUCKET_REQUESTS_MAX {
+            let Some((disk, request, owed)) = state.waiting.pop() else { return };
+            let from = state.owe(owed);
+            state.asked += 1;
+            self.handle(state, BucketEvent::Request { from, disk, request });
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -125,6 +176,12 @@ impl LogDriver {
 
     /// Takes an event to its end.
     fn drive(self: &Arc<Self>, state: &mut State, event: BucketEvent) {
+        self.handle(state, event);
+        self.hand_over(state);
+        self.arm(state);
+    }
+
+    fn handle(self: &Arc<Self>, state: &mut State, event: BucketEvent) {
         state.machine.handle(self.now(), event);
         while let Some(effect) = state.machine.poll_effect() {
             match effect {
@@ -137,7 +194,6 @@ impl LogDriver {
                 BucketEffect::Reply { to, reply } => state.answer(to, reply),
             }
         }
-        self.arm(state);
     }
 
     fn perform(self: &Arc<Self>, operation: OperationNo, what: Operation) {
@@ -188,8 +244,14 @@ impl State {
                 Reply::Refused(refusal) => self.tell(segment, LinkEvent::Refused(seq, refusal)),
                 other => unreachable!("a put is stored or refused, not answered with {other:?}"),
             },
-            Owed::Call(asker) => _ = asker.send(reply),
-            Owed::Read(chunks, asker) => _ = asker.send((chunks, reply)),
+            Owed::Call(asker) => {
+                self.asked -= 1;
+                let _ = asker.send(reply);
+            }
+            Owed::Read(chunks, asker) => {
+                self.asked -= 1;
+                let _ = asker.send((chunks, reply));
+            }
         }
     }
 
@@ -212,5 +274,32 @@ pub(super) fn verified(found: Vec<(ChunkHeader, Bytes)>, next: ChunkSeq, reply: 
     match reply {
         Reply::ReadEnd { next, answer } => Ok(ReadAnswer { chunks, next, answer }),
         other => Err(format!("a read from seq {next} is answered with {other:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bucket::BucketPlace;
+    use futures::future::join_all;
+    use quarry_protocol::ids::Epoch;
+
+    #[tokio::test]
+    async fn more_readers_than_the_machine_has_room_for_take_turns() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = BucketPlace::parse(&format!("file://{}", dir.path().display())).expect("a place");
+        let store = BucketStore::open(&place).expect("opens");
+        let disk = store.identify().await.expect("a name");
+        let log = LogId([7; 16]);
+        let driver = Arc::new(LogDriver::new(store, Handle::current(), log, disk));
+        let segment = SegmentId { epoch: Epoch(1), index: 0 };
+        let read = || Request::Read { log, segment, from: ChunkSeq(0), chunks_max: 1, bytes_max: 1 };
+        let asked: Vec<_> = (0..3 * BUCKET_REQUESTS_MAX).map(|_| driver.read(disk, read())).collect();
+        for answer in join_all(asked).await {
+            // No record of this log was handed over, so there is nothing to tell; but never that there was no room.
+            let (_, reply) = answer.expect("an answer");
+            assert!(matches!(reply, Reply::ReadEnd { .. }), "{reply:?}");
+        }
+        assert_eq!(driver.lock().asked, 0);
     }
 }
