@@ -5,8 +5,7 @@ use crate::core::Core;
 use crate::directory::Placement;
 use crate::register::{RegisterNews, Wanted};
 use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
-use quarry_protocol::quorum::Quorum;
-use quarry_protocol::record::ReplicaRef;
+use quarry_protocol::record::{ReplicaRef, Window};
 use quarry_protocol::recovery::RecoveryReport;
 use quarry_protocol::rotation::{
     RotatingWriter, RotationConfig, RotationEffect, RotationEvent, RotationPolicy, SegmentShape,
@@ -50,7 +49,7 @@ pub(crate) struct Writing {
     payload_max: u64,
     rotate_percent: u64,
     bucket_percent: u64,
-    replicas: usize,
+    shape: SegmentShape,
     /// When it ends although nothing is wrong.
     ends_at: Option<u64>,
 }
@@ -100,7 +99,7 @@ impl Writing {
             payload_max: options.payload_max.min(options.window.bytes),
             rotate_percent: if traced { 0 } else { options.rotate_percent },
             bucket_percent: options.bucket_percent,
-            replicas: options.replicas,
+            shape,
             ends_at: None,
         };
         writing.perform(core, links);
@@ -158,12 +157,13 @@ impl Writing {
         self.append_at = core.now + core.numbers.delay(self.pause_us);
     }
 
-    /// A move to segments of any shape; on buckets or on nodes, as it happens.
+    /// A move to segments of another shape, on buckets or on nodes as it happens. No less is survived there: whoever wipes disks
+    /// counts on the log's own quorum.
     fn move_somewhere(&self, core: &mut Core) -> RotationEvent {
-        let replicas = core.numbers.between(1, self.replicas as u64) as usize;
-        let ack_quorum = Quorum::majority(replicas).expect("valid").ack();
-        let window = self.writer.segment().window;
-        RotationEvent::Move(SegmentShape { replicas, ack_quorum, window })
+        let SegmentShape { replicas, ack_quorum, window } = self.shape;
+        let ack_quorum = core.numbers.between(ack_quorum as u64, replicas as u64) as usize;
+        let chunks = core.numbers.between(1, u64::from(window.chunks)) as u32;
+        RotationEvent::Move(SegmentShape { replicas, ack_quorum, window: Window { chunks, ..window } })
     }
 
     pub(super) fn hear(&mut self, core: &mut Core, links: &mut Links, news: News) {
