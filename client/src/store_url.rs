@@ -19,7 +19,7 @@
 //! | `account` | Azure's storage account | from the environment |
 //! | `replicas` | how many replicas a new segment has | 3, or the buckets there are |
 //! | `ack` | how many of them must have stored a chunk | the majority |
-//! | `window_chunks` | most chunks in flight | 256 |
+//! | `window_chunks` | most chunks in flight | 256; 64 in buckets |
 //! | `window_bytes` | most payload bytes in flight | 32 MiB; 64 MiB for `s3`, `az` and `gs` |
 //!
 //! A parameter that is not in the table, or is given twice, is refused: a misspelt one must not be silently without effect.
@@ -28,7 +28,8 @@ use crate::bucket::{BucketKind, BucketPlace, PlaceParameters, decode, encode};
 use crate::error::ConnectError;
 use crate::register::RegisterPlace;
 use quarry_protocol::limits::{
-    WINDOW_BYTES_DEFAULT, WINDOW_BYTES_MAX, WINDOW_CHUNKS_DEFAULT, WINDOW_CHUNKS_MAX, ZONE_BYTES_MAX,
+    BUCKET_CREATES_IN_FLIGHT_MAX, WINDOW_BYTES_DEFAULT, WINDOW_BYTES_MAX, WINDOW_CHUNKS_DEFAULT, WINDOW_CHUNKS_MAX,
+    ZONE_BYTES_MAX,
 };
 use quarry_protocol::quorum::Quorum;
 use quarry_protocol::record::Window;
@@ -138,7 +139,7 @@ impl StoreUrl {
         {
             return Err(format!("{} replicas need as many buckets, {} are given", quorum.replicas(), places.len()));
         }
-        let window = window_of(&mut parameters, place.window_bytes_default())?;
+        let window = window_of(&mut parameters, (place.window_chunks_default(), place.window_bytes_default()))?;
         parameters.finish()?;
         Ok(Self { place, quorum, window })
     }
@@ -150,6 +151,14 @@ impl StorePlace {
         match self {
             Self::Buckets { places, .. } => places.len(),
             Self::Nodes { .. } | Self::Memory { .. } => REPLICAS_DEFAULT,
+        }
+    }
+
+    /// Whoever looks for the end of an open segment has to look at every slot of its window: with buckets, a request each.
+    fn window_chunks_default(&self) -> u32 {
+        match self {
+            Self::Buckets { .. } => BUCKET_CREATES_IN_FLIGHT_MAX as u32,
+            Self::Nodes { .. } | Self::Memory { .. } => WINDOW_CHUNKS_DEFAULT,
         }
     }
 
@@ -190,7 +199,7 @@ impl fmt::Display for StoreUrl {
         for (key, value, is_default) in [
             ("replicas", replicas as u64, replicas == self.place.replicas_default()),
             ("ack", ack as u64, majority),
-            ("window_chunks", u64::from(self.window.chunks), self.window.chunks == WINDOW_CHUNKS_DEFAULT),
+            ("window_chunks", u64::from(self.window.chunks), self.window.chunks == self.place.window_chunks_default()),
             ("window_bytes", self.window.bytes, self.window.bytes == self.place.window_bytes_default()),
         ] {
             if !is_default {
@@ -354,8 +363,8 @@ fn quorum_of(parameters: &mut Parameters, default: usize) -> Result<Quorum, Stri
     Quorum::new(replicas, ack).map_err(|why| why.to_string())
 }
 
-fn window_of(parameters: &mut Parameters, bytes_default: u64) -> Result<Window, String> {
-    let chunks = parameters.number("window_chunks", WINDOW_CHUNKS_DEFAULT)?;
+fn window_of(parameters: &mut Parameters, (chunks_default, bytes_default): (u32, u64)) -> Result<Window, String> {
+    let chunks = parameters.number("window_chunks", chunks_default)?;
     let bytes = parameters.number("window_bytes", bytes_default)?;
     if !(1..=WINDOW_CHUNKS_MAX).contains(&chunks) {
         return Err(format!("window_chunks={chunks}: it is 1 to {WINDOW_CHUNKS_MAX}"));

@@ -77,10 +77,12 @@ impl BucketCluster {
     /// Who answers now, in order, and why the others do not. Returns soon after `enough` have answered.
     async fn ask_all(&self, enough: usize) -> (Vec<ReplicaRef>, Vec<String>) {
         let ask = |(index, member): (usize, &'_ Member)| {
-            let store = member.store.clone();
+            let (store, is_known) = (member.store.clone(), lock(&member.replica).is_some());
             async move {
-                let asked = timeout(IDENTIFY_TIMEOUT, store.identify()).await;
-                (index, asked.unwrap_or_else(|_| Err(too_late(&store))))
+                let asked = timeout(IDENTIFY_TIMEOUT, async {
+                    if is_known { store.recognise().await } else { store.identify().await }
+                });
+                (index, asked.await.unwrap_or_else(|_| Err(too_late(&store))))
             }
         };
         let mut asked: FuturesUnordered<_> = self.members.iter().enumerate().map(ask).collect();

@@ -36,6 +36,10 @@ impl BucketStore {
         if let Some(disk) = self.named().await? {
             return Ok(disk);
         }
+        // The next create would make it, on whatever lies beneath a disk that is not mounted.
+        if let Some(path) = self.place().directory().filter(|path| !path.is_dir()) {
+            return Err(Unusable { why: format!("{}: {} is not there", self.place(), path.display()), may_pass: true });
+        }
         // What Quarry put here once went by a name that is gone: a new one would not bring it back (P14), and would hide that.
         if let Some(log) = self.first_parts().await?.into_iter().find(|part| is_log(part)) {
             return Err(Unusable::never(format!(
@@ -53,6 +57,12 @@ impl BucketStore {
         // Somebody else may have been first.
         let none = || Unusable::never(format!("{} does not show an object that was just created", self.place()));
         self.named().await?.ok_or_else(none)
+    }
+
+    /// The identity of a bucket that had one before: another one would be another bucket.
+    pub(crate) async fn recognise(&self) -> Result<DiskId, Unusable> {
+        let lost = || Unusable { why: format!("{} has no identity object any more", self.place()), may_pass: true };
+        self.named().await?.ok_or_else(lost)
     }
 
     /// What its identity object says, if it has one.

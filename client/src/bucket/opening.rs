@@ -36,7 +36,10 @@ impl BucketPlace {
     fn open_directory(&self) -> Result<Arc<dyn ObjectStore>, String> {
         let path = self.directory().expect("is one");
         if !path.is_dir() {
-            return Err(format!("{self}: there is no such directory; make it with: mkdir -p {}", path.display()));
+            return Err(format!(
+                "{self}: there is no such directory: mount its disk, or make it with: mkdir -p {}",
+                path.display()
+            ));
         }
         let opened = LocalFileSystem::new_with_prefix(&path).map_err(|why| format!("{self}: {why}"))?;
         // Without it nothing would be durable (P4).

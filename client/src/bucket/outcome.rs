@@ -37,6 +37,11 @@ impl Trouble {
         Self { why: format!("{bucket}, object {key}: no answer within {after:?}"), kind: TroubleKind::Unanswered }
     }
 
+    /// There is no way to the bucket just now.
+    pub(super) fn away(key: &str, why: &str) -> Self {
+        Self { why: format!("object {key}: {why}"), kind: TroubleKind::Unanswered }
+    }
+
     /// The outcome of a create or a delete.
     pub(super) fn of_change(self) -> Outcome {
         match self.kind {

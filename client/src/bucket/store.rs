@@ -6,10 +6,11 @@ use super::status::watched;
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use quarry_protocol::bucket::{Operation, Outcome};
+use quarry_protocol::bucket::{ObjectKey, Operation, Outcome};
+use quarry_protocol::limits::BUCKET_TRIES_MAX;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -19,28 +20,34 @@ const ATTEMPT_TIMEOUT: Duration = super::opening::REQUEST_TIMEOUT;
 const THROTTLE_WAIT_MIN: Duration = Duration::from_millis(100);
 /// The longest of these waits.
 const THROTTLE_WAIT_MAX: Duration = Duration::from_secs(2);
-/// How long an operation is tried again while its store throttles; after that the store counts as not answering.
-const THROTTLE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long an operation is tried again while its store throttles; after that the store counts as not answering. The machine's tries
+/// together end well before a writer gives up (30 s), or it could not say what it waited for.
+const THROTTLE_PATIENCE: Duration = Duration::from_secs(5);
+const _: () = assert!(THROTTLE_PATIENCE.as_secs() * BUCKET_TRIES_MAX as u64 <= 20);
 
 /// A bucket that can be talked to.
 #[derive(Clone)]
 pub struct BucketStore {
     place: BucketPlace,
-    store: Arc<dyn ObjectStore>,
+    /// Empty until a directory that was not there comes back.
+    store: Arc<OnceLock<Arc<dyn ObjectStore>>>,
     directory: Option<PathBuf>,
 }
 
 impl BucketStore {
-    /// The bucket at `place`. Nothing is asked of it yet.
+    /// The bucket at `place`. Nothing is asked of it yet. A directory that is not there, or whose disk is not mounted, does not
+    /// answer until it is.
     pub fn open(place: &BucketPlace) -> Result<Self, String> {
-        Ok(Self::new(place.clone(), place.open()?))
+        let directory = place.directory();
+        let opened = if directory.is_some() { OnceLock::new() } else { OnceLock::from(place.open()?) };
+        Ok(Self { place: place.clone(), store: Arc::new(opened), directory })
     }
 
     /// A bucket whose objects are in `store`, whatever that is.
     #[must_use]
     pub fn new(place: BucketPlace, store: Arc<dyn ObjectStore>) -> Self {
         let directory = place.directory();
-        Self { place, store, directory }
+        Self { place, store: Arc::new(OnceLock::from(store)), directory }
     }
 
     /// Where it is.
@@ -49,19 +56,21 @@ impl BucketStore {
         &self.place
     }
 
-    /// Its objects.
-    #[must_use]
-    pub fn objects(&self) -> Arc<dyn ObjectStore> {
-        Arc::clone(&self.store)
+    fn reach(&self, key: &str) -> Result<&Arc<dyn ObjectStore>, Trouble> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let opened = self.place.open().map_err(|why| Trouble::away(key, &why))?;
+        Ok(self.store.get_or_init(|| opened))
     }
 
     /// Performs an operation of a bucket's machine.
     pub(super) async fn perform(&self, what: Operation) -> Outcome {
         match what {
-            Operation::Create { key, head, payload } => self
-                .create(&key.to_string(), [head, payload])
-                .await
-                .map_or_else(Trouble::of_change, |()| Outcome::Created),
+            Operation::Create { key, head, payload } => match self.create(&key.to_string(), [head, payload]).await {
+                Ok(()) => self.is_still_there().map_or_else(|why| Outcome::Ambiguous { why }, |()| Outcome::Created),
+                Err(trouble) => trouble.of_change(),
+            },
             Operation::Get { key, bytes_max } => match self.get(&key.to_string(), bytes_max).await {
                 Ok((size, bytes)) => Outcome::Found { size, bytes },
                 Err(trouble) => trouble.of_read(),
@@ -77,8 +86,9 @@ impl BucketStore {
     /// Creates an object, durably, unless there is one.
     pub(super) async fn create(&self, key: &str, parts: [Bytes; 2]) -> Result<(), Trouble> {
         let (path, payload) = (Path::from(key), PutPayload::from_iter(parts));
+        let store = self.reach(key)?;
         self.patiently(key, || async {
-            self.store.put_opts(&path, payload.clone(), PutOptions::from(PutMode::Create)).await.map(|_| ())
+            store.put_opts(&path, payload.clone(), PutOptions::from(PutMode::Create)).await.map(|_| ())
         })
         .await
     }
@@ -87,9 +97,9 @@ impl BucketStore {
     pub(super) async fn get(&self, key: &str, bytes_max: Option<usize>) -> Result<(u64, Bytes), Trouble> {
         let path = Path::from(key);
         let range = bytes_max.map(|max| GetRange::Bounded(0..max as u64));
+        let store = self.reach(key)?;
         self.patiently(key, || async {
-            let found =
-                self.store.get_opts(&path, GetOptions { range: range.clone(), ..GetOptions::default() }).await?;
+            let found = store.get_opts(&path, GetOptions { range: range.clone(), ..GetOptions::default() }).await?;
             self.settle(&path).await?;
             let size = found.meta.size;
             Ok((size, GetResult::bytes(found).await?))
@@ -100,12 +110,14 @@ impl BucketStore {
     /// Deletes an object, whether there is one or not.
     pub(super) async fn delete(&self, key: &str) -> Result<(), Trouble> {
         let path = Path::from(key);
-        self.patiently(key, || async { self.store.delete(&path).await }).await
+        let store = self.reach(key)?;
+        self.patiently(key, || async { store.delete(&path).await }).await
     }
 
     /// The parts of names up to their first slash that objects of this bucket have.
     pub(super) async fn first_parts(&self) -> Result<Vec<String>, Trouble> {
-        let listed = self.patiently("listing", || async { self.store.list_with_delimiter(None).await }).await?;
+        let store = self.reach("listing")?;
+        let listed = self.patiently("listing", || async { store.list_with_delimiter(None).await }).await?;
         let parts = listed.common_prefixes.iter().filter_map(|prefix| prefix.filename().map(str::to_owned));
         Ok(parts.collect())
     }
@@ -129,6 +141,16 @@ impl BucketStore {
             sleep(wait).await;
             wait = (wait * 2).min(THROTTLE_WAIT_MAX);
         }
+    }
+
+    /// A directory whose disk is unmounted is made anew by the next create, on whatever lies beneath. Its identity is not.
+    fn is_still_there(&self) -> Result<(), String> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let identity = directory.join(ObjectKey::Identity.to_string());
+        if identity.exists() {
+            return Ok(());
+        }
+        Err(format!("{}: its disk is gone: {} is not there", self.place, identity.display()))
     }
 
     /// A file that another process has just linked may be seen before its name is durable. Whoever answers that it is there
