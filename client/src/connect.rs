@@ -97,7 +97,8 @@ impl Reached {
     /// Where segments are placed.
     pub(crate) fn cluster(self) -> Arc<dyn Cluster> {
         match self.replicas {
-            ReachedReplicas::Nodes(nodes) => nodes,
+            // A record names replicas of every kind: nodes hear of those that are nodes.
+            ReachedReplicas::Nodes(nodes) => Arc::new(Tiers::on_nodes(nodes)),
             ReachedReplicas::Buckets(buckets) => buckets,
         }
     }

@@ -12,6 +12,7 @@ mod full;
 mod impact;
 mod kills;
 mod ledger;
+mod moving;
 mod repair;
 mod rot;
 mod takeover;

@@ -5,6 +5,7 @@
 
 use super::pending::PendingAppend;
 use super::placing::Placing;
+use super::requests::Asked;
 use super::rotate::{RotateError, Rotated, Rotations, Wish};
 use super::segments::{Segments, Touched};
 use super::settle::{Settled, Settling};
@@ -164,12 +165,15 @@ impl Shared {
     }
 
     /// What is to be asked of the register or the cluster.
-    pub(super) fn take_requests(&self) -> Vec<(Arc<dyn Cluster>, RotationEffect)> {
+    pub(super) fn take_requests(&self) -> Vec<Asked> {
         let mut state = self.lock();
         let requests = std::mem::take(&mut state.requests).into_iter();
-        let asked = |request| {
-            let moving = matches!(request, RotationEffect::Place { moving: true, .. });
-            (state.placing.tier(moving), request)
+        let asked = |effect| {
+            let moving = matches!(effect, RotationEffect::Place { moving: true, .. });
+            // The newest first: an address may have had another disk before.
+            let segments = state.machine.record().segments.iter().rev().filter(|_| moving);
+            let known = segments.flat_map(|segment| segment.replicas.iter().cloned()).collect();
+            Asked { tier: state.placing.tier(moving), known, effect }
         };
         requests.map(asked).collect()
     }

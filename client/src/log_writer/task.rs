@@ -30,8 +30,8 @@ pub(super) async fn run(guard: AbandonOnDrop, mut events: mpsc::UnboundedReceive
             timer.as_mut().reset(armed.unwrap_or_else(far));
             timer_armed = armed;
         }
-        for (tier, request) in shared.take_requests() {
-            under_way.push(requests::perform(Arc::clone(&shared.parts), tier, request));
+        for asked in shared.take_requests() {
+            under_way.push(requests::perform(Arc::clone(&shared.parts), asked));
         }
         tokio::select! {
             biased;
