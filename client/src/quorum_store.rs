@@ -81,6 +81,12 @@ impl QuorumStore {
         Ok(connect_to_tier(cluster.as_ref(), url).await?.store(cluster, register))
     }
 
+    /// Waits until what was trimmed and deleted is gone from buckets, as far as this client deletes it in the background: a
+    /// process that ends before leaves the rest behind, until the log's next trim. Does not end while a writer is open.
+    pub async fn settle(&self) {
+        self.parts.cluster.settle().await;
+    }
+
     /// Who holds each range of a log, since when, and when it was verified last. Changes nothing and fences nobody.
     pub async fn receipt(&self, name: &str) -> Result<DurabilityReceipt, InspectError> {
         receipt::receipt(&self.parts, name).await

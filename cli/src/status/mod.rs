@@ -1,5 +1,6 @@
 //! `quarry status`: the verdict first, then what it rests on.
 
+mod buckets;
 mod logs;
 mod members;
 mod nodes;
@@ -28,6 +29,9 @@ const COLUMNS: [&str; 11] =
 pub(crate) async fn run(args: &StatusArgs, store: Option<String>, output: Output) -> Result<Health, Failure> {
     let url = store::url(store)?;
     let parsed = StoreUrl::parse(&url).map_err(Failure::usage)?;
+    if let StorePlace::Buckets { places, .. } = &parsed.place {
+        return buckets::run(places, parsed.quorum, output).await;
+    }
     let StorePlace::Nodes { nodes, cluster, .. } = &parsed.place else {
         let value = json!({ "verdict": Verdict::Healthy, "can_lose_nodes": 0, "nodes": [], "reasons": [] });
         output.print(&value, |_| "HEALTHY: a store in this process's memory has no nodes".to_owned());

@@ -55,3 +55,33 @@ fn what_cannot_be_moved_or_moved_to_is_named() {
     log(&store, &["move", "absent", "--to", &format!("{store}?register=dir:/r")]).refuses(3, &["leave register= out"]);
     log(&store, &["move", "absent", "--to", "file:///nowhere/at/all"]).refuses(2, &["mkdir -p /nowhere/at/all"]);
 }
+
+/// What a command trims or deletes is gone from the directory when it ends, and nothing there is asked for a repair.
+#[test]
+fn trimmed_and_deleted_objects_are_gone() {
+    let dir = directory();
+    let store = format!("file://{}", text(dir.path()));
+    let objects = || {
+        let logs = std::fs::read_dir(dir.path()).expect("is there").map(|entry| entry.expect("an entry").path());
+        let segments = logs.filter(|path| path.is_dir() && path.file_name().is_some_and(|name| name.len() == 32));
+        let segments = segments
+            .flat_map(|log| std::fs::read_dir(log).expect("a log").map(|entry| entry.expect("an entry").path()));
+        let chunks = segments.flat_map(|segment| std::fs::read_dir(segment).expect("a segment"));
+        chunks
+            .map(|entry| entry.expect("an entry").metadata().expect("is there").len())
+            .filter(|size| *size > 1000)
+            .count()
+    };
+    append(&store, &distinct_bytes(20 << 10));
+    assert_eq!(objects(), 20);
+    log(&store, &["trim", "moved", "--below", "12"]).ends_with(0);
+    assert_eq!(objects(), 8);
+    let status = quarry(&["status", "--store", &store]).ends_with(0);
+    assert!(status.out().starts_with("HEALTHY: 1 of 1 buckets answer"), "{}", status.out());
+    quarry(&["repair", "moved", "--store", &store]).ends_with(0);
+    log(&store, &["rm", "moved"]).ends_with(0);
+    assert_eq!(objects(), 0);
+    std::fs::remove_file(dir.path().join("identity")).expect("is removed");
+    log(&store, &["ls"]).refuses(2, &["has lost its identity object", "put `identity` back"]);
+    quarry(&["status", "--store", &store]).ends_with(2);
+}

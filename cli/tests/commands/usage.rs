@@ -27,7 +27,7 @@ fn a_wrong_command_line_ends_with_3_and_names_what_is_wrong() {
         (&["log", "ls"], "QUARRY_STORE"),
         (&["status"], "QUARRY_STORE"),
         (&["log", "ls", "--store", ""], "QUARRY_STORE"),
-        (&["log", "ls", "--store", "file:///x"], "quarry://"),
+        (&["log", "ls", "--store", "ftp://x"], "quarry://"),
         (&["status", "--store", "quarry://127.0.0.1:1/c"], "register"),
         (&["log", "ls", "--store", "quarry://127.0.0.1:1/c?register=dir:/x&replicsa=3"], "replicsa"),
     ] {
@@ -80,7 +80,7 @@ fn the_store_may_stand_in_the_environment() {
     let with = |store: &str, arguments: &[&str]| finish(command(arguments).env("QUARRY_STORE", store), Vec::new());
     with("memory://environment", &["log", "ls"]).ends_with(0);
     with("memory://environment", &["status"]).ends_with(0);
-    with("file:///wrong", &["log", "ls"]).refuses(3, &["file:///wrong"]);
-    with("file:///wrong", &["log", "ls", "--store", "memory://given"]).ends_with(0);
+    with("ftp://wrong", &["log", "ls"]).refuses(3, &["ftp://wrong"]);
+    with("ftp://wrong", &["log", "ls", "--store", "memory://given"]).ends_with(0);
     with("", &["log", "ls"]).refuses(3, &["QUARRY_STORE"]);
 }

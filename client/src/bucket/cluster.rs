@@ -14,12 +14,14 @@ use quarry_protocol::record::{LogRecord, ReplicaRef};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long a bucket may take to say who it is.
 const IDENTIFY_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long the others are waited for once enough buckets have answered.
 const IDENTIFY_GRACE: Duration = Duration::from_millis(500);
+/// How often it is looked whether all is deleted, by whoever waits for that.
+const SETTLE_EVERY: Duration = Duration::from_millis(10);
 /// Links kept that nobody uses just now.
 const IDLE_LINKS_MAX: usize = 256;
 
@@ -167,6 +169,13 @@ impl Cluster for BucketCluster {
 
     fn learn(&self, record: &LogRecord) {
         self.known.learn(record);
+    }
+
+    async fn settle(&self) {
+        let is_busy = || lock(&self.links).values().any(|link| !link.is_idle());
+        while is_busy() {
+            sleep(SETTLE_EVERY).await;
+        }
     }
 
     async fn place(&self, request: PlaceRequest<'_>) -> Result<Placement, PlaceError> {

@@ -38,6 +38,12 @@ impl BucketLink {
         Self { replica, store, known, runtime: Handle::current(), logs: Mutex::default() }
     }
 
+    /// Whether nothing goes on there on behalf of anybody.
+    pub(super) fn is_idle(&self) -> bool {
+        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.values().all(|driver| driver.is_idle())
+    }
+
     fn driver(&self, log: LogId) -> Result<Arc<LogDriver>, LinkError> {
         let down = |why: &String| LinkError::Down { address: self.replica.address.clone(), why: why.clone() };
         let store = self.store.as_ref().map_err(down)?;

@@ -108,6 +108,10 @@ pub trait Cluster: Send + Sync {
     /// Chooses the replicas of a new segment: distinct zones, kept ones first, then live ones.
     async fn place(&self, request: PlaceRequest<'_>) -> Result<Placement, PlaceError>;
 
+    /// Waits until nothing is being deleted in the background any more. Nodes delete by themselves; what is deleted in buckets, this
+    /// process deletes.
+    async fn settle(&self) {}
+
     /// Every disk of every node that answers, under the name in force.
     async fn disks(&self) -> Vec<ReplicaRef> {
         Vec::new()

@@ -82,6 +82,11 @@ impl Cluster for Tiers {
         self.at_home().place(PlaceRequest { known: &known, keep: &keep, ..request }).await
     }
 
+    async fn settle(&self) {
+        self.nodes.settle().await;
+        self.buckets.settle().await;
+    }
+
     async fn disks(&self) -> Vec<ReplicaRef> {
         self.nodes.disks().await
     }

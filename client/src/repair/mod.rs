@@ -20,8 +20,11 @@ pub(crate) use background::Repairs;
 pub(crate) use impact::{naming, without};
 pub(crate) use orphans::orphans;
 
+use crate::bucket::BucketPlace;
+use crate::open::read_found;
 use crate::quorum_store::Parts;
 use quarry_protocol::ids::{DiskId, SegmentId};
+use quarry_protocol::record::Segment;
 use quarry_protocol::repair::{
     REPAIR_BYTES_PER_S_DEFAULT, REPAIR_PATIENCE_US_DEFAULT, RepairConfig, RepairFailure, RepairProgress, RepairReport,
 };
@@ -65,7 +68,22 @@ pub(crate) async fn repair(
         bytes_per_s: options.bytes_per_s,
         patience_us: u64::try_from(options.patience.as_micros()).unwrap_or(u64::MAX),
         leaving: options.leaving.clone(),
-        only: options.only.clone(),
+        only: on_nodes(parts, name).await.map_or_else(
+            || options.only.clone(),
+            |on_nodes| match &options.only {
+                None => Some(on_nodes),
+                Some(only) => Some(only.intersection(&on_nodes).copied().collect()),
+            },
+        ),
     };
     Running::new(parts, config).run(progress).await
+}
+
+/// The segments on nodes, if any others there are: what is in buckets is their store's to keep, and nobody there would answer.
+async fn on_nodes(parts: &Parts, name: &str) -> Option<BTreeSet<SegmentId>> {
+    // A register that does not answer is told of by the repair itself.
+    let (_, record) = read_found(parts, name).await.ok()??;
+    let in_buckets = |segment: &&Segment| segment.replicas.iter().any(|at| BucketPlace::is_address(&at.address));
+    let (others, on_nodes): (Vec<_>, Vec<_>) = record.segments.iter().partition(in_buckets);
+    (!others.is_empty()).then(|| on_nodes.iter().map(|segment| segment.id).collect())
 }
