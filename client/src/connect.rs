@@ -5,7 +5,7 @@ use crate::capabilities::Tier;
 use crate::chunk_store::ChunkStore;
 use crate::cluster::{Cluster, NodeCluster, Tiers};
 use crate::error::ConnectError;
-use crate::link::tcp::handshake::ANY_CLUSTER;
+use crate::link::tcp::ANY_CLUSTER;
 use crate::memory::MemoryStore;
 use crate::quorum_store::{QuorumStore, StoreDefaults};
 use crate::register::{Register, RegisterPlace};

@@ -1,8 +1,8 @@
 //! Every copy of every sealed segment, read from its own holder and compared: what repair says is whole has to be.
 
-use super::CLUSTER;
 use super::checker::{Checker, log_name};
 use super::clients::repair_options;
+use quarry_client::link::tcp::ANY_CLUSTER;
 use quarry_client::link::{ReplicaLink, TcpLink};
 use quarry_client::{ChunkStore, QuorumStore};
 use quarry_protocol::ids::{ChunkSeq, LogId};
@@ -66,7 +66,7 @@ async fn compare(
     replica: &ReplicaRef,
     part: Range<ChunkSeq>,
 ) -> Result<(), String> {
-    let link = TcpLink::new(replica.clone(), CLUSTER);
+    let link = TcpLink::new(replica.clone(), ANY_CLUSTER);
     let mut next = part.start;
     while next < part.end {
         let chunks_max = READ_CHUNKS_MAX.min((part.end.0 - next.0) as u32);

@@ -88,6 +88,12 @@ impl LocalCluster {
         url.to_string()
     }
 
+    /// The cluster's name: the plan's, and what the directory adds.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.cluster
+    }
+
     /// The nodes, in order.
     #[must_use]
     pub fn nodes(&self) -> &[LocalNode] {

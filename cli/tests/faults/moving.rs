@@ -16,12 +16,15 @@ fn take_away(path: &Path) {
     std::fs::rename(path, path.with_extension("away")).expect("is taken away");
 }
 
-/// Whatever was put under the path meanwhile is not what was on the disk.
+/// Whatever was put under the path meanwhile is not what was on the disk. Puts go on while it is removed.
 fn bring_back(path: &Path) {
-    if path.exists() {
-        std::fs::remove_dir_all(path).expect("is removed");
+    for _ in 0..10_000 {
+        let _ = std::fs::remove_dir_all(path);
+        if std::fs::rename(path.with_extension("away"), path).is_ok() {
+            return;
+        }
     }
-    std::fs::rename(path.with_extension("away"), path).expect("is brought back");
+    panic!("{} is not brought back", path.display());
 }
 
 async fn move_to(writer: &LogWriter, url: &str) {

@@ -3,6 +3,7 @@
 use crate::cluster::QUARRY;
 use crate::ledger::Ledger;
 use quarry_bench::local_cluster::{LocalCluster, LocalClusterPlan};
+use quarry_client::link::tcp::ANY_CLUSTER;
 use quarry_client::link::{ReplicaLink, TcpLink};
 use quarry_client::{ChunkStore, OpenOptions, QuorumStore, connect_to_quorum};
 use quarry_protocol::ids::LogId;
@@ -102,7 +103,7 @@ impl Zones {
         let node = &self.cluster.nodes()[node];
         std::fs::remove_dir_all(node.data()).expect("the data directory can be removed");
         let mut command = Command::new(QUARRY);
-        command.args(["format", "--cluster", CLUSTER, "--zone", node.zone(), "--file-size", "16MiB"]);
+        command.args(["format", "--cluster", self.cluster.name(), "--zone", node.zone(), "--file-size", "16MiB"]);
         let done = command.args(["--capacity", capacity, "--data"]).arg(node.data()).output().await;
         let done = done.expect("quarry runs");
         assert!(done.status.success(), "format: {}", String::from_utf8_lossy(&done.stderr));
@@ -133,7 +134,7 @@ impl Zones {
 
 /// Reads a copy of a segment from its holder, and from nobody else.
 async fn check_copy(ledger: &Ledger, log: LogId, segment: &Segment, holder: &ReplicaRef) -> Result<(), String> {
-    let link = TcpLink::new(holder.clone(), CLUSTER);
+    let link = TcpLink::new(holder.clone(), ANY_CLUSTER);
     let (mut next, end) = (segment.base, segment.end_seq().expect("it is sealed"));
     while next < end {
         let most = READ_CHUNKS_MAX.min((end.0 - next.0) as u32);
@@ -153,7 +154,7 @@ async fn check_copy(ledger: &Ledger, log: LogId, segment: &Segment, holder: &Rep
 
 /// Reads a copy chunk by chunk from its holder; how many of them it cannot give.
 pub(crate) async fn unreadable(log: LogId, segment: &Segment, holder: &ReplicaRef) -> usize {
-    let link = TcpLink::new(holder.clone(), CLUSTER);
+    let link = TcpLink::new(holder.clone(), ANY_CLUSTER);
     let (mut next, mut unreadable) = (segment.base, 0);
     while next < segment.end_seq().expect("it is sealed") {
         let read = link.read(log, segment.id, next, 1, READ_BYTES_MAX).await.expect("it answers");

@@ -4,7 +4,8 @@
 
 use super::learned::Learned;
 use super::{Cluster, PlaceError, PlaceRequest, Placement, Surveyed, choice};
-use crate::link::tcp::handshake::{self, ANY_CLUSTER, Introduction};
+use crate::link::tcp::ANY_CLUSTER;
+use crate::link::tcp::handshake::{self, Introduction};
 use crate::link::{ReplicaLink, TcpLink};
 use async_trait::async_trait;
 use futures::StreamExt;

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 /// What a client calls the cluster of nodes that it knows from records only: a record names the disk, and the disk is what
 /// counts (P14). No cluster has this name.
-pub(crate) const ANY_CLUSTER: &str = "";
+pub const ANY_CLUSTER: &str = "";
 
 /// A connection to the shard that has the disk.
 pub(super) struct Connected {

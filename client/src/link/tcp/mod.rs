@@ -21,6 +21,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use handshake::ANY_CLUSTER;
+
 use super::{LinkError, LinkEvents, ReadAnswer, ReplicaLink, Subscription};
 use async_trait::async_trait;
 use bounds::CALL_TIMEOUT;
