@@ -3,6 +3,7 @@
 
 use super::own_process;
 use super::servers::ours::{self, EXPRESS_BUCKETS};
+use super::servers::s3s::S3sFs;
 use super::servers::{KEY_ID, REGION};
 use super::stores::Store;
 use bytes::Bytes;
@@ -16,6 +17,8 @@ use std::time::Duration;
 
 /// What takes longer hangs.
 const HANGS: Duration = Duration::from_mins(2);
+/// Most connects until a store that is unfit is found out.
+const CONNECTS_MAX: usize = 20;
 /// The bucket of these tests.
 const BUCKET: &str = "bad-input";
 
@@ -191,5 +194,22 @@ fn a_half_deleted_log_says_so() {
         }
         let said = ends("reading a log with a hole", read_all(&*connected)).await.expect_err("chunk 4 is gone");
         assert!(said.contains('4') && said.contains(BUCKET), "{said}");
+    });
+}
+
+/// A store whose conditional creates are not atomic is found out: of creates at the same moment several win there, nearly always.
+#[test]
+fn a_store_that_lets_several_creators_win_is_refused() {
+    own_process::run("bad_input::a_store_that_lets_several_creators_win_is_refused", || async {
+        let server = S3sFs::start(&[BUCKET]).await;
+        let store = Store::s3(server.endpoint(), BUCKET);
+        for _ in 0..CONNECTS_MAX {
+            if let Err(error) = ends("connecting", connect(&store.url)).await {
+                let said = error.to_string();
+                assert!(said.contains(BUCKET) && said.contains("several clients create the same object"), "{said}");
+                return;
+            }
+        }
+        panic!("it was taken {CONNECTS_MAX} times");
     });
 }

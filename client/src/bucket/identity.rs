@@ -5,8 +5,12 @@ use super::outcome::TroubleKind;
 use super::store::BucketStore;
 use crate::random::random_id;
 use bytes::Bytes;
+use futures::future::join_all;
 use quarry_protocol::bucket::{ObjectKey, decode_identity, encode_identity};
 use quarry_protocol::ids::DiskId;
+
+/// Clients that create the same object at once, to see whether one of them wins.
+const PROBE_CONTENDERS: usize = 8;
 
 /// Why a bucket cannot be used now, or ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,32 +87,45 @@ impl BucketStore {
     /// taken over could overwrite what recovery had counted.
     pub(crate) async fn probe(&self) -> Result<(), Unusable> {
         let key = format!("probe/{}", DiskId(random_id()));
-        let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
-        let empty = Bytes::new;
-        match self.create(&key, [first.clone(), empty()]).await {
-            // Nobody else draws this name: an attempt that seemed to be throttled took place.
-            Err(trouble) if trouble.kind != TroubleKind::Conflict => return Err(trouble.into()),
-            _ => {}
-        }
-        let again = self.create(&key, [second, empty()]).await;
-        let found = self.get(&key, None).await;
+        let checked = self.probe_at(&key).await;
         // It is in nobody's way if this fails.
         let _ = self.delete(&key).await;
+        checked
+    }
+
+    async fn probe_at(&self, key: &str) -> Result<(), Unusable> {
         let broken = |what: &str| {
             Unusable::never(format!(
                 "{} {what}: Quarry's buckets rest on conditional creates (If-None-Match: *); use a store that honours them",
                 self.place()
             ))
         };
-        match again {
+        let contents: Vec<Bytes> = (0..PROBE_CONTENDERS).map(|number| format!("contender {number}").into()).collect();
+        let create = |content: &Bytes| self.create(key, [content.clone(), Bytes::new()]);
+        // Some look first and write then: of creates at the same moment, several win.
+        let created = join_all(contents.iter().map(create)).await;
+        let mut winners =
+            contents.iter().zip(&created).filter(|(_, created)| created.is_ok()).map(|(content, _)| content);
+        let winner = winners.next();
+        if winners.next().is_some() {
+            return Err(broken("let several clients create the same object"));
+        }
+        if winner.is_none() {
+            // Nobody else draws this name: if all were refused, an attempt that seemed to be throttled took place.
+            let failed = created.into_iter().filter_map(Result::err).find(|why| why.kind != TroubleKind::Conflict);
+            failed.map_or(Ok(()), |why| Err(Unusable::from(why)))?;
+        }
+        match self.create(key, [Bytes::from_static(b"late"), Bytes::new()]).await {
             Ok(()) => return Err(broken("created an object that was there already")),
             Err(trouble) if trouble.kind == TroubleKind::Conflict => {}
             Err(trouble) => return Err(trouble.into()),
         }
-        match found?.1 {
-            found if found == first => Ok(()),
-            _ => Err(broken("refused to create an object that was there already, and changed it all the same")),
+        let (_, found) = self.get(key, None).await?;
+        let is_first = winner.map_or_else(|| contents.contains(&found), |winner| *winner == found);
+        if is_first {
+            return Ok(());
         }
+        Err(broken("refused to create an object that was there already, and changed it all the same"))
     }
 }
 
