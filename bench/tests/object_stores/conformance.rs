@@ -1,4 +1,5 @@
-//! The public conformance suite of `ChunkStore`, unchanged, on every kind of bucket.
+//! The public conformance suite of `ChunkStore`, unchanged, on every kind of bucket that has a server; on directories it runs in
+//! `client/tests/bucket_conformance.rs`.
 
 use super::own_process;
 use super::servers::azurite::Azurite;
@@ -14,34 +15,19 @@ async fn check(store: Store) {
     conformance::run(connected).await;
 }
 
-#[test]
-fn one_directory() {
-    own_process::run("conformance::one_directory", || async { check(Store::directories(1)).await });
-}
-
-#[test]
-fn three_directories() {
-    own_process::run("conformance::three_directories", || async { check(Store::directories(3)).await });
-}
-
-/// Every other case. Moto is one Python process, which takes two minutes for half of them: two servers take half each.
-async fn check_on_moto(half: usize) {
-    let moto = Moto::start(&["conformance"]).await;
-    let store = Store::s3(&moto.endpoint(), "conformance").for_a_slow_server();
-    let connected = connect(&store.url).await.unwrap_or_else(|error| panic!("{}: {error}", store.url));
-    for case in conformance::cases().into_iter().skip(half).step_by(2) {
-        case.run(Arc::clone(&connected)).await;
-    }
-}
-
+/// Moto is one Python process, which takes minutes for all cases: those are for `make test-long`, which sets `TEST_LONG`. Each third
+/// one meets everything that a server can do differently.
 #[test]
 fn s3_on_moto() {
-    own_process::run("conformance::s3_on_moto", || check_on_moto(0));
-}
-
-#[test]
-fn s3_on_moto_the_other_half() {
-    own_process::run("conformance::s3_on_moto_the_other_half", || check_on_moto(1));
+    own_process::run("conformance::s3_on_moto", || async {
+        let moto = Moto::start(&["conformance"]).await;
+        let store = Store::s3(&moto.endpoint(), "conformance").for_a_slow_server();
+        let connected = connect(&store.url).await.unwrap_or_else(|error| panic!("{}: {error}", store.url));
+        let step = if std::env::var_os("TEST_LONG").is_some() { 1 } else { 3 };
+        for case in conformance::cases().into_iter().step_by(step) {
+            case.run(Arc::clone(&connected)).await;
+        }
+    });
 }
 
 #[test]

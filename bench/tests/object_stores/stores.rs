@@ -13,17 +13,6 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// So many directories on one disk.
-    pub(crate) fn directories(count: usize) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let paths = (0..count).map(|number| {
-            let path = dir.path().join(format!("zone-{number}"));
-            std::fs::create_dir(&path).expect("a directory");
-            path.display().to_string()
-        });
-        Self::with_register(&format!("file://{}?", paths.collect::<Vec<_>>().join(",")), dir)
-    }
-
     /// A bucket of a server that speaks S3.
     pub(crate) fn s3(endpoint: &str, bucket: &str) -> Self {
         Self::remote(&format!("s3://{bucket}/logs"), endpoint, &format!("&region={REGION}"))
