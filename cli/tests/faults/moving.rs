@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::ledger::{Ledger, open};
-use quarry_client::{LogWriter, MoveError};
+use quarry_client::{LogWriter, MoveError, RotateError};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -27,15 +27,19 @@ fn bring_back(path: &Path) {
     panic!("{} is not brought back", path.display());
 }
 
+/// Tries again while the tier is short of members: a node that has just started may not answer yet.
 async fn move_to(writer: &LogWriter, url: &str) {
-    loop {
+    let mut said = String::new();
+    for _ in 0..100 {
         match writer.move_to(url).await {
             Ok(_) => return,
-            // A node that has just started may not answer yet.
-            Err(MoveError::Tier(why)) if why.may_retry() => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(MoveError::Tier(why)) if why.may_retry() => said = why.to_string(),
+            Err(MoveError::Rotate(why @ RotateError::NotPlanned { .. })) => said = why.to_string(),
             Err(why) => panic!("{url}: {why}"),
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    panic!("{url}: {said}");
 }
 
 /// One member of either tier at a time, on the side that the log lies on and on the one it goes to; nothing acknowledged is lost.
