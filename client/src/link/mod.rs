@@ -53,7 +53,7 @@ pub struct ReadAnswer {
     pub answer: Answer,
 }
 
-/// The way to one replica: a node's shard, named by its disk (P4, P14). Shared by all logs of the process.
+/// The way to one replica: a node's shard or a bucket, named by its disk (P4, P14). Shared by all logs of the process.
 #[async_trait]
 pub trait ReplicaLink: Send + Sync {
     /// Who is at the other end.
