@@ -27,8 +27,18 @@ impl Latencies {
 
     /// Adds one sample. One beyond the bounds is counted at the bound.
     pub fn record(&mut self, latency: Duration) {
+        self.record_many(latency, 1);
+    }
+
+    /// Adds `count` samples of one latency.
+    pub fn record_many(&mut self, latency: Duration, count: u64) {
         let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-        self.histogram.saturating_record(nanoseconds.max(1));
+        self.histogram.saturating_record_n(nanoseconds.max(1), count);
+    }
+
+    /// Every latency that has samples, rising, in nanoseconds, and how many it has.
+    pub fn recorded(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.histogram.iter_recorded().map(|step| (step.value_iterated_to(), step.count_since_last_iteration()))
     }
 
     /// Adds every sample of `other`.

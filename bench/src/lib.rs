@@ -20,5 +20,6 @@ pub mod phases;
 mod random;
 pub mod ratios;
 pub mod report;
+pub mod result;
 pub mod rounds;
 pub mod tiers;

@@ -1,7 +1,7 @@
 //! Ratios of quorum appends to what the device and the network make possible, round by round.
 
 use crate::measured::MeasuredSummary;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What one round measured.
 #[derive(Clone, Debug, Serialize)]
@@ -15,7 +15,8 @@ pub struct Round {
 }
 
 /// A figure of every round: the median, and how far the rounds lie apart.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Spread {
     /// The middle one; between the two middle ones for an even number of rounds.
     pub median: f64,

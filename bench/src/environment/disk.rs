@@ -1,13 +1,13 @@
 //! What the kernel says of the file system and the block device under a directory.
 
 use super::trimmed;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The file system and device under a directory. `None` is "not known", never "no".
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskFacts {
     /// Type of the file system, such as `ext4`.
     pub file_system: Option<String>,

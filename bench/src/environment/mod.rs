@@ -4,12 +4,12 @@ mod disk;
 
 pub use disk::DiskFacts;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 
 /// What a report says of where it was made. What could not be found out is `None`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     /// `uname -r`.
     pub kernel: Option<String>,
@@ -22,9 +22,9 @@ pub struct Environment {
     /// The file system and device that hold the nodes' files and the raw device's.
     pub disk: DiskFacts,
     /// This package's version.
-    pub version: &'static str,
+    pub version: String,
     /// The git revision this was built from, `-dirty` if the tree had changes; `unknown` outside a git tree.
-    pub git_revision: &'static str,
+    pub git_revision: String,
     /// Whether this is an optimised build.
     pub optimised: bool,
 }
@@ -39,8 +39,8 @@ impl Environment {
             processors: std::thread::available_parallelism().ok().map(usize::from),
             memory_bytes: field("/proc/meminfo", "MemTotal").and_then(|text| kib_to_bytes(&text)),
             disk: DiskFacts::of(dir),
-            version: env!("CARGO_PKG_VERSION"),
-            git_revision: env!("QUARRY_GIT_REVISION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            git_revision: env!("QUARRY_GIT_REVISION").to_owned(),
             optimised: !cfg!(debug_assertions),
         }
     }
