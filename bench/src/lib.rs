@@ -5,6 +5,7 @@
 //! this very machine, round by round; absolute figures of different machines say little about each other.
 
 pub mod append;
+pub mod cpu;
 pub mod device;
 pub mod drill;
 pub mod environment;
@@ -17,6 +18,7 @@ pub mod noise;
 pub mod object_server;
 mod pacer;
 pub mod phases;
+pub mod pipe;
 mod random;
 pub mod ratios;
 pub mod report;

@@ -5,13 +5,14 @@ use crate::device::{DeviceError, DeviceFile, DeviceWork};
 use crate::environment::Environment;
 use crate::loopback::Loopback;
 use crate::measured::Until;
+use crate::pipe::{Pipe, PipeError, PipePlan};
 use crate::ratios::{Ratios, Round};
 use crate::report::{AppendReport, DURABILITY, LOOPBACK, Setup};
 use crate::rounds::{Prepared, RoundsError, RoundsPlan, Trimmed};
 use quarry_client::{ChunkStore, CreateMode, DeleteError, OpenError, OpenOptions};
 use quarry_protocol::chunk::{ChunkError, check_length};
 use quarry_protocol::ids::OwnerId;
-use quarry_protocol::limits::{WINDOW_BYTES_MAX, WINDOW_CHUNKS_MAX};
+use quarry_protocol::limits::{BLOCK_BYTES, WINDOW_BYTES_MAX, WINDOW_CHUNKS_MAX};
 use quarry_protocol::quorum::Quorum;
 use std::io;
 use std::path::PathBuf;
@@ -44,6 +45,10 @@ pub struct Measurement {
     pub cluster: String,
     /// The command line; for the report.
     pub command: Vec<String>,
+    /// The program that receives for the bare pipe, if that is to be measured too.
+    pub pipe: Option<PathBuf>,
+    /// The processes of the nodes, as far as this run started them: their processor time is told.
+    pub nodes: Vec<u32>,
 }
 
 /// Why there is no report.
@@ -61,6 +66,9 @@ pub enum MeasurementError {
     /// The raw device.
     #[error("raw device: {0}")]
     Device(#[from] DeviceError),
+    /// The bare pipe.
+    #[error(transparent)]
+    Pipe(#[from] PipeError),
     /// The loopback connection, or the random numbers.
     #[error("{what}: {source}")]
     System {
@@ -112,6 +120,8 @@ impl Measurement {
         let mut prepared = Prepared {
             device: DeviceFile::prepare(&file, self.device_file_bytes.max(file_bytes_min))?,
             loopback: Loopback::connect(self.chunk_bytes as usize).map_err(system("loopback connection"))?,
+            pipe: self.pipe()?,
+            nodes: self.nodes.clone(),
             log,
             appends: Appends::new(self.chunk_bytes as usize),
         };
@@ -128,6 +138,22 @@ impl Measurement {
             environment: Environment::of(&self.dir),
             rounds,
         })
+    }
+
+    /// None for chunks that no direct write takes.
+    fn pipe(&self) -> Result<Option<Pipe>, PipeError> {
+        let Some(binary) = self.pipe.clone().filter(|_| self.chunk_bytes.is_multiple_of(BLOCK_BYTES)) else {
+            return Ok(None);
+        };
+        let plan = PipePlan {
+            binary,
+            dir: self.dir.clone(),
+            replicas: self.quorum.replicas(),
+            ack_quorum: self.quorum.ack(),
+            chunk_bytes: self.chunk_bytes as usize,
+            file_bytes: self.device_file_bytes,
+        };
+        Pipe::start(&plan).map(Some)
     }
 
     /// As many as the replicas together would have: each writes every chunk.

@@ -4,7 +4,7 @@ use crate::measured::MeasuredSummary;
 use serde::{Deserialize, Serialize};
 
 /// What one round measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Round {
     /// (a) The raw device.
     pub device: MeasuredSummary,
@@ -12,6 +12,29 @@ pub struct Round {
     pub loopback: MeasuredSummary,
     /// (c) Quorum appends.
     pub append: MeasuredSummary,
+    /// (d) The bare pipe, if it was asked for and can write chunks of this size.
+    pub pipe: Option<MeasuredSummary>,
+    /// Processor time of the appends: this process and, if they were started by it, all nodes.
+    pub append_cpu: Option<CpuPerGib>,
+    /// Processor time of the bare pipe, likewise.
+    pub pipe_cpu: Option<CpuPerGib>,
+}
+
+/// Processor time for each GiB of payload, in seconds: user and system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct CpuPerGib {
+    /// Of the process that sends.
+    pub sender: f64,
+    /// Of all processes that store, together; 0 if they are not this run's own.
+    pub receivers: f64,
+}
+
+impl CpuPerGib {
+    /// Of both sides.
+    #[must_use]
+    pub const fn both(&self) -> f64 {
+        self.sender + self.receivers
+    }
 }
 
 /// A figure of every round: the median, and how far the rounds lie apart.
@@ -49,6 +72,10 @@ pub struct Ratios {
     pub p99: f64,
     /// `replicas x append payload bandwidth / device bandwidth`.
     pub bandwidth: f64,
+    /// `append payload bandwidth / bare pipe payload bandwidth`, where that was measured.
+    pub pipe_bandwidth: Option<f64>,
+    /// `processor time per GiB of appends / of the bare pipe`, where both were measured.
+    pub pipe_cpu: Option<f64>,
     /// How far the rounds lie apart.
     pub spread: RatioSpreads,
 }
@@ -62,6 +89,10 @@ pub struct RatioSpreads {
     pub p99: Spread,
     /// Of [`Ratios::bandwidth`].
     pub bandwidth: Spread,
+    /// Of [`Ratios::pipe_bandwidth`].
+    pub pipe_bandwidth: Option<Spread>,
+    /// Of [`Ratios::pipe_cpu`].
+    pub pipe_cpu: Option<Spread>,
 }
 
 impl Ratios {
@@ -79,8 +110,25 @@ impl Ratios {
         let p99 = latency(|part| part.latency.p99_us);
         let bandwidth = |round: &Round| replicas as f64 * round.append.mib_per_second / round.device.mib_per_second;
         let bandwidth = Spread::of(rounds.iter().map(bandwidth).collect());
-        let spread = RatioSpreads { p50, p99, bandwidth };
-        Self { p50: p50.median, p99: p99.median, bandwidth: bandwidth.median, spread }
+        let of_pipe = |ratio: fn(&Round) -> Option<f64>| {
+            let ratios: Option<Vec<_>> = rounds.iter().map(ratio).collect();
+            ratios.map(Spread::of)
+        };
+        let pipe_bandwidth = of_pipe(|round| Some(round.append.mib_per_second / round.pipe?.mib_per_second));
+        let pipe_cpu = of_pipe(|round| {
+            let (append, pipe) = (round.append_cpu?, round.pipe_cpu?);
+            // Nodes that somebody else started are not counted, so there is nothing to compare.
+            (append.receivers > 0.0).then(|| append.both() / pipe.both())
+        });
+        let spread = RatioSpreads { p50, p99, bandwidth, pipe_bandwidth, pipe_cpu };
+        Self {
+            p50: p50.median,
+            p99: p99.median,
+            bandwidth: bandwidth.median,
+            pipe_bandwidth: pipe_bandwidth.map(|spread| spread.median),
+            pipe_cpu: pipe_cpu.map(|spread| spread.median),
+            spread,
+        }
     }
 }
 
@@ -104,9 +152,17 @@ mod tests {
             device: part(200.0, 500.0, 900.0),
             loopback: part(50.0, 100.0, 1.0),
             append: part(500.0, 900.0, 150.0),
+            pipe: Some(part(1.0, 1.0, 200.0)),
+            append_cpu: Some(CpuPerGib { sender: 1.0, receivers: 3.5 }),
+            pipe_cpu: Some(CpuPerGib { sender: 0.5, receivers: 2.5 }),
         };
-        let ratios = Ratios::of(&[round], 3);
+        let ratios = Ratios::of(std::slice::from_ref(&round), 3);
         assert!(close(ratios.p50, 2.0) && close(ratios.p99, 1.5) && close(ratios.bandwidth, 0.5), "{ratios:?}");
+        assert!(ratios.pipe_bandwidth.is_some_and(|ratio| close(ratio, 0.75)), "{ratios:?}");
+        assert!(ratios.pipe_cpu.is_some_and(|ratio| close(ratio, 1.5)), "{ratios:?}");
+        let elsewhere = Round { append_cpu: Some(CpuPerGib { sender: 1.0, receivers: 0.0 }), pipe: None, ..round };
+        let ratios = Ratios::of(&[elsewhere], 3);
+        assert!(ratios.pipe_cpu.is_none() && ratios.pipe_bandwidth.is_none(), "{ratios:?}");
     }
 
     /// A ratio is the median of the rounds' ratios, not the ratio of medians, nor a mean.
@@ -116,6 +172,9 @@ mod tests {
             device: part(device, device, 1.0),
             loopback: part(0.0, 0.0, 1.0),
             append: part(append, append, 1.0),
+            pipe: None,
+            append_cpu: None,
+            pipe_cpu: None,
         };
         let ratios = Ratios::of(&[round(1.0, 9.0), round(10.0, 20.0), round(2.0, 2.0)], 3);
         assert!(close(ratios.p50, 2.0), "{ratios:?}");

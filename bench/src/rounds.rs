@@ -1,10 +1,12 @@
 //! The alternation: device, loopback and appends take turns, so that a machine that slows down meanwhile slows all three.
 
 use crate::append::{Appends, Load};
+use crate::cpu;
 use crate::device::{DeviceError, DeviceFile, DeviceWork};
 use crate::loopback::Loopback;
-use crate::measured::{Measured, Until};
-use crate::ratios::Round;
+use crate::measured::{Measured, MeasuredSummary, Until};
+use crate::pipe::{Pipe, PipeError};
+use crate::ratios::{CpuPerGib, Round};
 use quarry_client::{AppendError, ChunkStore, LogWriter, TailError, TrimError};
 use std::io;
 use std::time::Duration;
@@ -42,6 +44,9 @@ pub enum RoundsError {
     /// The loopback connection.
     #[error("loopback: {0}")]
     Loopback(#[from] io::Error),
+    /// The bare pipe.
+    #[error(transparent)]
+    Pipe(#[from] PipeError),
     /// The appends.
     #[error("appends: {0}")]
     Append(#[from] AppendError),
@@ -81,6 +86,10 @@ pub struct Prepared<'a> {
     pub device: DeviceFile,
     /// The connection.
     pub loopback: Loopback,
+    /// The bare pipe, if it is wanted.
+    pub pipe: Option<Pipe>,
+    /// The processes that store what is appended, as far as this run started them.
+    pub nodes: Vec<u32>,
     /// The log.
     pub log: &'a Trimmed<'a>,
     /// The payloads.
@@ -125,11 +134,40 @@ impl Prepared<'_> {
         // The two baselines block this thread on purpose: nothing of ours runs beside them.
         let device = self.device.measure(plan.device, plan.part_until)?;
         let loopback = self.loopback.measure(plan.part_until)?;
+        let (pipe, pipe_cpu) = self.pipe(plan)?.unzip();
+        let before = used(&self.nodes);
         let append = self.appends.measure(self.log.writer, plan.load, plan.part_until).await?;
+        let append_cpu = per_gib(before, used(&self.nodes), append.bytes);
         let counted = |part: &Measured| part.latencies.count() > 0;
         if !(counted(&device) && counted(&loopback) && counted(&append)) {
             return Err(RoundsError::Empty);
         }
-        Ok(Round { device: device.summary(), loopback: loopback.summary(), append: append.summary() })
+        let (device, loopback, append) = (device.summary(), loopback.summary(), append.summary());
+        Ok(Round { device, loopback, append, pipe, append_cpu, pipe_cpu: pipe_cpu.flatten() })
     }
+
+    /// The pipe has no open loop: under one it runs as the raw device does, one chunk at a time.
+    fn pipe(&mut self, plan: &RoundsPlan) -> Result<Option<(MeasuredSummary, Option<CpuPerGib>)>, RoundsError> {
+        let Some(pipe) = &mut self.pipe else { return Ok(None) };
+        let depth = if let Load::Closed { depth } = plan.load { depth } else { 1 };
+        let receivers: Vec<_> = pipe.processes().collect();
+        let before = used(&receivers);
+        let measured = pipe.measure(depth, plan.part_until)?;
+        if measured.latencies.count() == 0 {
+            return Err(RoundsError::Empty);
+        }
+        Ok(Some((measured.summary(), per_gib(before, used(&receivers), measured.bytes))))
+    }
+}
+
+/// Processor time of this process, and of `receivers` together.
+fn used(receivers: &[u32]) -> Option<(Duration, Duration)> {
+    Some((cpu::of_process(std::process::id())?, cpu::of_processes(receivers.iter().copied())?))
+}
+
+fn per_gib(before: Option<(Duration, Duration)>, after: Option<(Duration, Duration)>, bytes: u64) -> Option<CpuPerGib> {
+    let (before, after) = (before?, after?);
+    let gib = bytes as f64 / f64::from(1 << 30);
+    let per_gib = |before: Duration, after: Duration| after.saturating_sub(before).as_secs_f64() / gib;
+    Some(CpuPerGib { sender: per_gib(before.0, after.0), receivers: per_gib(before.1, after.1) })
 }

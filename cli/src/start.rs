@@ -124,7 +124,7 @@ fn check_environment(names: impl Iterator<Item = String>) -> Result<(), Failure>
 }
 
 /// Asks the kernel to kill this process when the thread of the parent that started it ends.
-fn stop_with(parent: u32) -> Result<(), Failure> {
+pub(crate) fn stop_with(parent: u32) -> Result<(), Failure> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // The parent may have ended before the kernel was asked.
     if getppid().map(Pid::as_raw_nonzero).map(|pid| pid.get().cast_unsigned()) == Some(parent) {

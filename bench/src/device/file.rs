@@ -6,7 +6,7 @@ use crate::measured::{Measured, Until};
 use crate::noise::Noise;
 use quarry_protocol::limits::BLOCK_BYTES;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,16 @@ impl DeviceFile {
             position
         };
         ring::measure(&self.file, work, until, &mut place)
+    }
+
+    /// Writes aligned pieces one behind the other from `position` on, durably, in as few calls as the kernel allows.
+    pub(crate) fn write_all_at(&self, pieces: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        let wanted = pieces.iter().map(|piece| piece.len()).sum::<usize>();
+        let written = rustix::io::pwritev(&self.file, pieces, position)?;
+        if written == wanted {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("only {written} of {wanted} bytes were written at {position}")))
     }
 
     /// How large the file is, in bytes.

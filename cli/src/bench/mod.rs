@@ -1,6 +1,7 @@
 //! `quarry bench`.
 
 mod phases;
+mod pipe;
 mod repairing;
 pub(crate) mod text;
 mod tiers;
@@ -13,7 +14,7 @@ use crate::progress;
 use crate::size::Size;
 use crate::store;
 use quarry_bench::append::Load;
-use quarry_bench::local_cluster::{LocalCluster, LocalClusterPlan};
+use quarry_bench::local_cluster::{LocalCluster, LocalClusterPlan, LocalNode};
 use quarry_bench::measurement::{Measurement, MeasurementError};
 use quarry_bench::phases::{BesideReport, KillReport};
 use quarry_bench::report::AppendReport;
@@ -32,6 +33,7 @@ pub(crate) async fn run(command: BenchCommand, store: Option<String>, output: Ou
     let mut stop = StopSignals::new()?;
     let args = match command {
         BenchCommand::Append(args) => args,
+        BenchCommand::PipeReceiver(args) => return pipe::receive(&args),
         BenchCommand::Tiers(args) => {
             make_directory(&args.dir)?;
             let report = tokio::select! {
@@ -51,7 +53,7 @@ pub(crate) async fn run(command: BenchCommand, store: Option<String>, output: Ou
             (Some(PhaseArg::Killed), None) => phases::killed(&args).await.map(Report::Kills),
             (None, Some(url)) => {
                 store::check_register(&url).map_err(Failure::new)?;
-                append(&args, &url, "given with --store".to_owned(), 0).await.map(Report::Append)
+                append(&args, &url, ("given with --store".to_owned(), Vec::new()), 0).await.map(Report::Append)
             }
             (None, None) => append_to_own_cluster(&args).await.map(Report::Append),
         }
@@ -83,7 +85,8 @@ enum Report {
 async fn append_to_own_cluster(args: &BenchAppendArgs) -> Result<AppendReport, Failure> {
     let nodes = usize::from(args.replicas);
     let (cluster, dir) = own_cluster(args, "cluster", nodes).await?;
-    let described = describe(args, nodes);
+    let processes = cluster.nodes().iter().filter_map(LocalNode::process_id).collect();
+    let described = (describe(args, nodes), processes);
     let report = append(args, &cluster.url(), described, CAPACITY.0).await;
     cluster.stop().await?;
     // Only what this run made; a failure leaves files behind, not wrong figures.
@@ -102,7 +105,7 @@ async fn own_nodes(dir: &Path, spin_us: u64, nodes: usize) -> Result<(LocalClust
 }
 
 async fn start_cluster(dir: PathBuf, spin_us: u64, nodes: usize) -> Result<(LocalCluster, PathBuf), Failure> {
-    let binary = env::current_exe().map_err(|why| Failure::new(format!("where is this program? {why}")))?;
+    let binary = this_program()?;
     let strings = |strings: &[&str]| strings.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let plan = LocalClusterPlan {
         binary,
@@ -121,6 +124,10 @@ async fn start_cluster(dir: PathBuf, spin_us: u64, nodes: usize) -> Result<(Loca
     Ok((cluster, dir))
 }
 
+fn this_program() -> Result<PathBuf, Failure> {
+    env::current_exe().map_err(|why| Failure::new(format!("where is this program? {why}")))
+}
+
 fn describe(args: &BenchAppendArgs, nodes: usize) -> String {
     format!("{nodes} processes of this binary, one shard each, spin {} us", args.spin_us)
 }
@@ -129,7 +136,12 @@ fn load(args: &BenchAppendArgs) -> Load {
     args.rate.map_or(Load::Closed { depth: args.depth as usize }, |per_second| Load::Open { per_second })
 }
 
-async fn append(args: &BenchAppendArgs, url: &str, cluster: String, warm_up: u64) -> Result<AppendReport, Failure> {
+async fn append(
+    args: &BenchAppendArgs,
+    url: &str,
+    (cluster, nodes): (String, Vec<u32>),
+    warm_up: u64,
+) -> Result<AppendReport, Failure> {
     let store = connect(url).await?;
     let measurement = Measurement {
         chunk_bytes: u32::try_from(args.chunk.0).map_err(Failure::usage)?,
@@ -142,6 +154,8 @@ async fn append(args: &BenchAppendArgs, url: &str, cluster: String, warm_up: u64
         warm_up_bytes: args.warm_up.map_or(warm_up, |size| size.0),
         cluster,
         command: env::args().collect(),
+        pipe: if args.no_pipe { None } else { Some(this_program()?) },
+        nodes,
     };
     let bar = progress::of_steps(u64::from(args.rounds), "rounds");
     let report = measurement.run(&*store, |number, _| bar.set_position(number as u64)).await;

@@ -4,7 +4,7 @@ use crate::table::table;
 use crate::units;
 use quarry_bench::measured::MeasuredSummary;
 use quarry_bench::phases::{BesideReport, BesideRound, KillReport};
-use quarry_bench::ratios::{Round, Spread};
+use quarry_bench::ratios::{CpuPerGib, Round, Spread};
 use quarry_bench::report::AppendReport;
 
 /// The whole report.
@@ -18,7 +18,7 @@ pub(crate) fn report(report: &AppendReport) -> String {
         setup.replicas,
         setup.device_writes_in_flight,
         setup.rounds,
-        table(["", "P50", "P99", "PAYLOAD"], parts(report)),
+        table(["", "P50", "P99", "PAYLOAD", "CPU PER GIB"], parts(report)),
         ratios(report),
     )
 }
@@ -86,26 +86,34 @@ fn load_text(depth: Option<usize>, appends_per_second: Option<f64>) -> String {
 }
 
 /// A row for each part: the raw device, the loopback, the appends.
-pub(crate) fn parts(report: &AppendReport) -> [[String; 4]; 3] {
-    let row = |name: &str, part: fn(&Round) -> &MeasuredSummary| {
+pub(crate) fn parts(report: &AppendReport) -> Vec<[String; 5]> {
+    let row = |name: &str, part: fn(&Round) -> Option<&MeasuredSummary>, cpu: fn(&Round) -> Option<CpuPerGib>| {
         let median = |figure: fn(&MeasuredSummary) -> f64| {
-            Spread::of(report.rounds.iter().map(|round| figure(part(round))).collect()).median
+            Spread::of(report.rounds.iter().filter_map(part).map(figure).collect()).median
         };
         let (p50, p99) = (median(|part| part.latency.p50_us), median(|part| part.latency.p99_us));
         let rate = median(|part| part.mib_per_second);
-        [name.to_owned(), units::latency(p50), units::latency(p99), format!("{rate:.0} MiB/s")]
+        let cpu: Option<Vec<_>> = report.rounds.iter().map(|round| cpu(round).map(|cpu| cpu.both())).collect();
+        let cpu = cpu.map_or_else(String::new, |cpu| format!("{:.2} s", Spread::of(cpu).median));
+        [name.to_owned(), units::latency(p50), units::latency(p99), format!("{rate:.0} MiB/s"), cpu]
     };
-    [
-        row("raw device", |round| &round.device),
-        row("loopback", |round| &round.loopback),
-        row("append", |round| &round.append),
-    ]
+    let mut rows = vec![
+        row("raw device", |round| Some(&round.device), |_| None),
+        row("loopback", |round| Some(&round.loopback), |_| None),
+    ];
+    if report.rounds.iter().all(|round| round.pipe.is_some()) {
+        rows.push(row("bare pipe", |round| round.pipe.as_ref(), |round| round.pipe_cpu));
+    }
+    rows.push(row("append", |round| Some(&round.append), |round| round.append_cpu));
+    rows
 }
 
 /// The ratios with their spreads.
 pub(crate) fn ratios(report: &AppendReport) -> String {
     let spread = &report.ratios.spread;
-    let all = [ratio("p50", spread.p50), ratio("p99", spread.p99), ratio("bandwidth", spread.bandwidth)];
+    let mut all = vec![ratio("p50", spread.p50), ratio("p99", spread.p99), ratio("bandwidth", spread.bandwidth)];
+    all.extend(spread.pipe_bandwidth.map(|spread| ratio("bandwidth of the bare pipe", spread)));
+    all.extend(spread.pipe_cpu.map(|spread| ratio("processor time of the bare pipe", spread)));
     format!("ratios: {}", all.join(", "))
 }
 

@@ -40,7 +40,7 @@ pub(super) fn text(report: &DemoReport) -> String {
     let story = &report.story;
     let rows = report.latencies.iter().flat_map(|report| {
         let load = bench_text::load(report);
-        bench_text::parts(report).map(|[part, p50, p99, rate]| [load.clone(), part, p50, p99, rate])
+        bench_text::parts(report).into_iter().map(move |[part, p50, p99, rate, _]| [load.clone(), part, p50, p99, rate])
     });
     let ratios: Vec<_> = report
         .latencies

@@ -143,6 +143,8 @@ async fn measure(args: &DemoArgs, store: &dyn ChunkStore, depth: usize) -> Resul
         warm_up_bytes: 0,
         cluster: "the demo's three nodes, processes of this binary".to_owned(),
         command: env::args().collect(),
+        pipe: None,
+        nodes: Vec::new(),
     };
     let bar = progress::of_steps(ROUNDS as u64, &format!("latency at depth {depth}"));
     let report = measurement.run(store, |number, _| bar.set_position(number as u64)).await;
