@@ -36,6 +36,7 @@ pub async fn connect_to_quorum(url: &str) -> Result<QuorumStore, ConnectError> {
     match parsed.place {
         StorePlace::Memory { name } => Ok(MemoryStore::named(&name).store_with(defaults)),
         StorePlace::Nodes { nodes, cluster, register } => {
+            check_register(url, &register, &[]).await?;
             let register = open_register(url, &register).await?;
             let (cluster, zones) = connect_to_nodes(url, nodes, cluster).await?;
             let tiers = Arc::new(Tiers::on_nodes(cluster));
@@ -44,7 +45,10 @@ pub async fn connect_to_quorum(url: &str) -> Result<QuorumStore, ConnectError> {
         StorePlace::Buckets { places, register } => {
             let (buckets, zones) = connect_to_buckets(url, &places).await?;
             let register = match (register, places[0].directory()) {
-                (Some(place), _) => open_register(url, &place).await?,
+                (Some(place), _) => {
+                    check_register(url, &place, &places).await?;
+                    open_register(url, &place).await?
+                }
                 (None, Some(directory)) => own_register(url, directory.join("register")).await?,
                 (None, None) => open_register(url, &RegisterPlace::Bucket(places[0].clone())).await?,
             };
@@ -137,11 +141,14 @@ async fn connect_to_buckets(
     let failed = |why| ConnectError::Bucket { url: url.to_owned(), why };
     let opened: Result<Vec<_>, _> = places.iter().map(BucketStore::open).collect();
     let buckets = Arc::new(BucketCluster::new(opened.map_err(failed)?));
-    let (zones, silent) = buckets.connect().await.map_err(failed)?;
-    for why in silent {
+    let found = buckets.connect().await.map_err(failed)?;
+    for why in found.silent {
         tracing::warn!("connected without {why}");
     }
-    Ok((buckets, zones))
+    for why in found.unseen_rules {
+        tracing::warn!("{why}");
+    }
+    Ok((buckets, found.zones))
 }
 
 /// The register inside a directory that is a bucket, made with it.
@@ -153,6 +160,21 @@ async fn own_register(url: &str, path: PathBuf) -> Result<Arc<dyn Register>, Con
         _ => {}
     }
     open_register(url, &RegisterPlace::Directory(path)).await
+}
+
+/// That no rule of the register's bucket lets records expire, unless the bucket was looked at as one of the store's.
+async fn check_register(url: &str, place: &RegisterPlace, looked_at: &[BucketPlace]) -> Result<(), ConnectError> {
+    let RegisterPlace::Bucket(place) = place else { return Ok(()) };
+    if looked_at.contains(place) {
+        return Ok(());
+    }
+    let failed = |why| ConnectError::Register { url: url.to_owned(), why };
+    match BucketStore::open(place).map_err(failed)?.check_expiry().await {
+        Ok(None) => {}
+        Ok(Some(unseen)) => tracing::warn!("{unseen}"),
+        Err(unusable) => return Err(failed(unusable.why)),
+    }
+    Ok(())
 }
 
 async fn open_register(url: &str, place: &RegisterPlace) -> Result<Arc<dyn Register>, ConnectError> {

@@ -35,7 +35,7 @@ pub(super) fn answer(shared: &Shared, request: Received) -> Reply {
     let head = request.method == Method::HEAD;
     let (bucket, key) = (request.bucket.clone(), request.key.clone());
     let reply = admit(shared, &request).and_then(|settings| match (&request.method, key.is_empty()) {
-        (&Method::GET, true) if request.query.contains_key("lifecycle") => Ok(expiry(&settings)),
+        (&Method::GET, true) if request.query.contains_key("lifecycle") => expiry(&settings),
         (&Method::GET, true) => list(shared, &request),
         (&Method::GET | &Method::HEAD, false) => get(shared, &request),
         (&Method::PUT, false) if request.query.is_empty() => put(shared, request),
@@ -111,14 +111,17 @@ fn list(shared: &Shared, request: &Received) -> Result<Reply, Problem> {
 }
 
 /// The rules by which objects expire; without any, the answer is an empty list of rules.
-fn expiry(settings: &BucketSettings) -> Reply {
+fn expiry(settings: &BucketSettings) -> Result<Reply, Problem> {
+    if settings.hides_expiry {
+        return Err(ACCESS_DENIED);
+    }
     let rule = settings.expiry.as_ref().map_or_else(String::new, |(prefix, days)| {
         format!(
             "<Rule><Action><Delete/></Action><Condition><Age>{days}</Age><MatchesPrefix>{prefix}</MatchesPrefix>\
              </Condition></Rule>"
         )
     });
-    xml(StatusCode::OK, format!("<LifecycleConfiguration>{rule}</LifecycleConfiguration>"))
+    Ok(xml(StatusCode::OK, format!("<LifecycleConfiguration>{rule}</LifecycleConfiguration>")))
 }
 
 #[derive(Serialize)]

@@ -32,13 +32,23 @@ pub struct BucketSettings {
     pub denied: bool,
     /// The prefix and days of a rule that lets objects expire, if it has one.
     pub expiry: Option<(String, u32)>,
+    /// Nobody may see that rule, or that there is none.
+    pub hides_expiry: bool,
 }
 
 impl BucketSettings {
     /// A bucket that answers at once.
     #[must_use]
     pub fn new(name: &str, dialect: Dialect) -> Self {
-        Self { name: name.to_owned(), dialect, shape: Shape::IMMEDIATE, elsewhere: None, denied: false, expiry: None }
+        Self {
+            name: name.to_owned(),
+            dialect,
+            shape: Shape::IMMEDIATE,
+            elsewhere: None,
+            denied: false,
+            expiry: None,
+            hides_expiry: false,
+        }
     }
 
     /// The same bucket with answers that take so long.

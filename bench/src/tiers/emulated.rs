@@ -74,7 +74,7 @@ impl Emulated {
             .map(|(name, bucket)| Ok(BucketStore::new(place(name)?, Arc::clone(bucket))))
             .collect();
         let cluster = Arc::new(BucketCluster::new(stores?));
-        let (zones, _) = cluster.connect().await.map_err(EmulatedError::Unusable)?;
+        let zones = cluster.connect().await.map_err(EmulatedError::Unusable)?.zones;
         let nodes = Arc::new(NodeCluster::new("none".to_owned(), Vec::new()));
         let tiers = Arc::new(Tiers::on_buckets(cluster, nodes));
         let defaults = StoreDefaults {

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod conformance;
+mod expiry;
 mod faults;
 mod own_process;
 mod registers;

@@ -8,6 +8,7 @@ use super::store::BucketStore;
 use crate::cluster::{Cluster, PlaceError, PlaceRequest, Placement};
 use crate::link::ReplicaLink;
 use async_trait::async_trait;
+use futures::future::join;
 use futures::stream::{FuturesUnordered, StreamExt};
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::record::{LogRecord, ReplicaRef};
@@ -32,6 +33,17 @@ struct Member {
     replica: Mutex<Option<ReplicaRef>>,
 }
 
+/// What connecting to buckets found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectedBuckets {
+    /// Their zones.
+    pub zones: Vec<String>,
+    /// Why those that cannot be reached now cannot.
+    pub silent: Vec<String>,
+    /// Why it is not known of some whether a rule of theirs lets objects expire.
+    pub unseen_rules: Vec<String>,
+}
+
 /// The cluster. With no buckets of its own it still leads to those of records.
 pub struct BucketCluster {
     members: Vec<Member>,
@@ -47,9 +59,9 @@ impl BucketCluster {
         Self { members, known: Arc::default(), links: Mutex::default() }
     }
 
-    /// Asks every bucket who it is, and whether its store can be relied on; the zones, and why those buckets that cannot be
-    /// reached now cannot. Fails if a bucket must not be used, or none can be reached.
-    pub async fn connect(&self) -> Result<(Vec<String>, Vec<String>), String> {
+    /// Asks every bucket who it is, whether its store can be relied on, and whether its rules let objects expire. Fails if a
+    /// bucket must not be used, or none can be reached.
+    pub async fn connect(&self) -> Result<ConnectedBuckets, String> {
         let check = |member: &'_ Member| {
             let store = member.store.clone();
             async move {
@@ -58,14 +70,20 @@ impl BucketCluster {
                     store.probe().await?;
                     Ok(disk)
                 });
-                checked.await.unwrap_or_else(|_| Err(too_late(&store)))
+                // At once: neither waits for the other's round trip.
+                let (checked, rules) = join(checked, store.check_expiry()).await;
+                let disk = checked.unwrap_or_else(|_| Err(too_late(&store)))?;
+                rules.map(|unseen| (disk, unseen))
             }
         };
         let checked = futures::future::join_all(self.members.iter().map(check)).await;
-        let mut silent = Vec::new();
+        let (mut silent, mut unseen_rules) = (Vec::new(), Vec::new());
         for (member, checked) in self.members.iter().zip(checked) {
             match checked {
-                Ok(disk) => member.note(disk),
+                Ok((disk, unseen)) => {
+                    member.note(disk);
+                    unseen_rules.extend(unseen);
+                }
                 Err(Unusable { why, may_pass: true }) => silent.push(why),
                 Err(Unusable { why, may_pass: false }) => return Err(why),
             }
@@ -73,7 +91,8 @@ impl BucketCluster {
         if silent.len() == self.members.len() {
             return Err(silent.join("; "));
         }
-        Ok((self.members.iter().map(|member| member.store.place().zone()).collect(), silent))
+        let zones = self.members.iter().map(|member| member.store.place().zone()).collect();
+        Ok(ConnectedBuckets { zones, silent, unseen_rules })
     }
 
     /// Who answers now, in order, and why the others do not. Returns soon after `enough` have answered.

@@ -22,7 +22,7 @@ pub(crate) struct Unusable {
 }
 
 impl Unusable {
-    fn never(why: String) -> Self {
+    pub(super) fn never(why: String) -> Self {
         Self { why, may_pass: false }
     }
 }

@@ -18,6 +18,7 @@
 
 mod cluster;
 mod driver;
+mod expiry;
 mod identity;
 mod known;
 mod link;
@@ -27,7 +28,7 @@ mod place;
 mod status;
 mod store;
 
-pub use cluster::BucketCluster;
+pub use cluster::{BucketCluster, ConnectedBuckets};
 pub use place::{BucketKind, BucketPlace, PlaceParameters};
 pub use store::BucketStore;
 

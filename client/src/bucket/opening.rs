@@ -1,5 +1,6 @@
 //! From a bucket's place to its store, with credentials from the environment.
 
+use super::expiry::{Asker, How};
 use super::place::{BucketKind, BucketPlace};
 use super::status::{WatchedConnector, ZonalEndpoint};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
@@ -18,19 +19,36 @@ pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle connections kept per server: as many as a machine has operations in flight, so that a full pipeline never waits for a
 /// handshake.
 const IDLE_CONNECTIONS_MAX: usize = 128;
+/// The region of S3 if nobody names one, as `object_store` has it.
+const S3_REGION_DEFAULT: &str = "us-east-1";
+/// Google's own server.
+const GOOGLE_SERVER: &str = "https://storage.googleapis.com";
+/// Why requests that carry no credentials ask for no rules.
+const UNSIGNED: &str = "requests to it are not signed, and rules are shown to known people only";
+
+/// A store, and who asks for its expiry rules.
+pub(crate) type Asking = (Arc<dyn ObjectStore>, Option<Asker>);
 
 impl BucketPlace {
     /// Opens the bucket: objects' names are below its prefix. Nothing is asked of the server yet. The error names what is
     /// wrong with the place or with the credentials in the environment.
     pub fn open(&self) -> Result<Arc<dyn ObjectStore>, String> {
+        self.open_asking().map(|(store, _)| store)
+    }
+
+    /// The same, and who asks for its expiry rules. A directory has none.
+    pub(crate) fn open_asking(&self) -> Result<Asking, String> {
         let opened = match self.kind {
-            BucketKind::Directory => return self.open_directory(),
+            BucketKind::Directory => return Ok((self.open_directory()?, None)),
             BucketKind::S3 | BucketKind::S3Express => self.open_s3(),
             BucketKind::Azure => self.open_azure(),
             BucketKind::Google => self.open_google(),
         };
-        let store = opened.map_err(|why| format!("{self}: {why}"))?;
-        if self.prefix.is_empty() { Ok(store) } else { Ok(Arc::new(PrefixStore::new(store, self.prefix.as_str()))) }
+        let (store, asker) = opened.map_err(|why| format!("{self}: {why}"))?;
+        if self.prefix.is_empty() {
+            return Ok((store, asker));
+        }
+        Ok((Arc::new(PrefixStore::new(store, self.prefix.as_str())), asker))
     }
 
     fn open_directory(&self) -> Result<Arc<dyn ObjectStore>, String> {
@@ -46,7 +64,7 @@ impl BucketPlace {
         Ok(Arc::new(opened.with_fsync(true)))
     }
 
-    fn open_s3(&self) -> object_store::Result<Arc<dyn ObjectStore>> {
+    fn open_s3(&self) -> object_store::Result<Asking> {
         let is_express = self.kind == BucketKind::S3Express;
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(&self.bucket)
@@ -67,10 +85,21 @@ impl BucketPlace {
         let zonal = self.endpoint.as_ref().filter(|_| is_express);
         let bucket = self.bucket.clone();
         let zonal = zonal.map(|at| ZonalEndpoint { bucket, endpoint: at.trim_end_matches('/').to_owned() });
-        Ok(Arc::new(builder.with_http_connector(WatchedConnector { zonal }).build()?))
+        let setting = |key| builder.get_config_value(&key);
+        let region = setting(AmazonS3ConfigKey::Region).unwrap_or_else(|| S3_REGION_DEFAULT.to_owned());
+        let unsigned = setting(AmazonS3ConfigKey::SkipSignature).is_some_and(|skips| skips == "true");
+        let connector = WatchedConnector::new(zonal);
+        let store = builder.with_http_connector(connector.clone()).build()?;
+        let (named, server) = (Box::new(store.clone()), self.endpoint.as_ref());
+        let how = match server.map(|server| server.trim_end_matches('/').to_owned()) {
+            _ if unsigned => How::Hidden(UNSIGNED),
+            server if is_express => How::S3Express { store: named, region, server },
+            _ => How::S3 { store: named, region },
+        };
+        Ok((Arc::new(store), Some(Asker { how, client: connector.client() })))
     }
 
-    fn open_azure(&self) -> object_store::Result<Arc<dyn ObjectStore>> {
+    fn open_azure(&self) -> object_store::Result<Asking> {
         let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(&self.bucket).with_retry(no_retry());
         for (key, value) in connection_settings() {
             builder = builder.with_config(AzureConfigKey::Client(key), value);
@@ -81,10 +110,13 @@ impl BucketPlace {
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(endpoint.clone()).with_allow_http(self.is_plain());
         }
-        Ok(Arc::new(builder.with_http_connector(WatchedConnector::default()).build()?))
+        let connector = WatchedConnector::default();
+        let store = builder.with_http_connector(connector.clone()).build()?;
+        let how = How::Hidden("Azure shows a storage account's rules to those who manage it only");
+        Ok((Arc::new(store), Some(Asker { how, client: connector.client() })))
     }
 
-    fn open_google(&self) -> object_store::Result<Arc<dyn ObjectStore>> {
+    fn open_google(&self) -> object_store::Result<Asking> {
         let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(&self.bucket).with_retry(no_retry());
         for (key, value) in connection_settings() {
             builder = builder.with_config(GoogleConfigKey::Client(key), value);
@@ -93,7 +125,12 @@ impl BucketPlace {
             let is_plain = GoogleConfigKey::Client(ClientConfigKey::AllowHttp);
             builder = builder.with_base_url(endpoint).with_config(is_plain, self.is_plain().to_string());
         }
-        Ok(Arc::new(builder.with_http_connector(WatchedConnector::default()).build()?))
+        let unsigned = builder.get_config_value(&GoogleConfigKey::SkipSignature).is_some_and(|skips| skips == "true");
+        let connector = WatchedConnector::default();
+        let store = builder.with_http_connector(connector.clone()).build()?;
+        let server = self.endpoint.as_deref().unwrap_or(GOOGLE_SERVER).trim_end_matches('/').to_owned();
+        let how = if unsigned { How::Hidden(UNSIGNED) } else { How::Google { store: Box::new(store.clone()), server } };
+        Ok((Arc::new(store), Some(Asker { how, client: connector.client() })))
     }
 
     /// Whether its server is talked to without TLS.

@@ -9,6 +9,7 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
 use std::cell::Cell;
+use std::sync::{Arc, Mutex, PoisonError};
 
 tokio::task_local! {
     static STATUS: Cell<Option<u16>>;
@@ -25,11 +26,24 @@ pub(crate) async fn watched<T>(operation: impl Future<Output = T>) -> (T, Option
 }
 
 /// Connections that note each response's status; to another server, if one is named.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct WatchedConnector {
     /// S3 Express only: the server that stands in for the vendor's own. `object_store` takes the address of a directory bucket's
     /// session server from the bucket's name, whatever the endpoint is.
     pub(super) zonal: Option<ZonalEndpoint>,
+    /// The connections that were made last: the store's own, after those for credentials.
+    made: Arc<Mutex<Option<HttpClient>>>,
+}
+
+impl WatchedConnector {
+    pub(super) fn new(zonal: Option<ZonalEndpoint>) -> Self {
+        Self { zonal, made: Arc::default() }
+    }
+
+    /// The connections of the store that was built with this.
+    pub(super) fn client(&self) -> HttpClient {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).clone().expect("a store was built with it")
+    }
 }
 
 /// A server that stands in for a directory bucket's own, with the bucket in the path.
@@ -44,7 +58,9 @@ pub(super) struct ZonalEndpoint {
 impl HttpConnector for WatchedConnector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let through = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(Watched { through, zonal: self.zonal.clone() }))
+        let client = HttpClient::new(Watched { through, zonal: self.zonal.clone() });
+        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(client.clone());
+        Ok(client)
     }
 }
 

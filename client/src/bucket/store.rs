@@ -1,5 +1,7 @@
 //! One bucket: operations on its objects, each bounded in time.
 
+use super::expiry::{self, Asker};
+use super::identity::Unusable;
 use super::outcome::{Trouble, TroubleKind};
 use super::place::BucketPlace;
 use super::status::watched;
@@ -32,6 +34,8 @@ pub struct BucketStore {
     /// Empty until a directory that was not there comes back.
     store: Arc<OnceLock<Arc<dyn ObjectStore>>>,
     directory: Option<PathBuf>,
+    /// Who asks for expiry rules, if there may be any.
+    asker: Option<Arc<Asker>>,
 }
 
 impl BucketStore {
@@ -39,15 +43,19 @@ impl BucketStore {
     /// answer until it is.
     pub fn open(place: &BucketPlace) -> Result<Self, String> {
         let directory = place.directory();
-        let opened = if directory.is_some() { OnceLock::new() } else { OnceLock::from(place.open()?) };
-        Ok(Self { place: place.clone(), store: Arc::new(opened), directory })
+        if directory.is_some() {
+            return Ok(Self { place: place.clone(), store: Arc::default(), directory, asker: None });
+        }
+        let (opened, asker) = place.open_asking()?;
+        let (store, asker) = (Arc::new(OnceLock::from(opened)), asker.map(Arc::new));
+        Ok(Self { place: place.clone(), store, directory, asker })
     }
 
     /// A bucket whose objects are in `store`, whatever that is.
     #[must_use]
     pub fn new(place: BucketPlace, store: Arc<dyn ObjectStore>) -> Self {
         let directory = place.directory();
-        Self { place, store: Arc::new(OnceLock::from(store)), directory }
+        Self { place, store: Arc::new(OnceLock::from(store)), directory, asker: None }
     }
 
     /// Where it is.
@@ -62,6 +70,14 @@ impl BucketStore {
         }
         let opened = self.place.open().map_err(|why| Trouble::away(key, &why))?;
         Ok(self.store.get_or_init(|| opened))
+    }
+
+    /// That no rule of the bucket lets what is here expire; why that is not known, if it is not.
+    pub(crate) async fn check_expiry(&self) -> Result<Option<String>, Unusable> {
+        match &self.asker {
+            Some(asker) => expiry::check(asker, &self.place).await,
+            None => Ok(None),
+        }
     }
 
     /// Performs an operation of a bucket's machine.

@@ -50,8 +50,9 @@ pub(super) fn answer(shared: &Shared, request: Received, conflicts: bool) -> Rep
 fn admit(shared: &Shared, request: &Received) -> Result<BucketSettings, Problem> {
     let settings = shared.state().buckets.get(&request.bucket).map(|bucket| bucket.settings.clone());
     let express = settings.as_ref().is_some_and(|settings| settings.dialect == Dialect::S3Express);
-    let asks_session = request.query.contains_key("session");
-    let in_session = express && !asks_session;
+    // Neither the way into a session nor the rules of a bucket are asked for in one.
+    let outside = request.query.contains_key("session") || request.query.contains_key("lifecycle");
+    let in_session = express && !outside;
     access::check(&shared.switches, request, in_session)?;
     let settings = settings.ok_or(Problem::NoSuchBucket)?;
     if in_session {
@@ -152,6 +153,9 @@ fn delete_many(shared: &Shared, request: &Received) -> Result<Reply, Problem> {
 
 /// The rules by which objects expire; a bucket has none unless it was given some.
 fn expiry(settings: &BucketSettings) -> Result<Reply, Problem> {
+    if settings.hides_expiry {
+        return Err(Refused::AccessDenied.into());
+    }
     let (prefix, days) = settings.expiry.as_ref().ok_or(Problem::NoSuchLifecycleConfiguration)?;
     let rule = format!(
         "<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Rule><ID>expire</ID>\

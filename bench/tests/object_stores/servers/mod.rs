@@ -5,7 +5,7 @@ mod child;
 pub(crate) mod moto;
 pub(crate) mod ours;
 pub(crate) mod s3s;
-mod smoke;
+pub(crate) mod smoke;
 
 /// The access key id that every S3 server here is asked with.
 pub(crate) const KEY_ID: &str = "AKIAQUARRYTEST";

@@ -79,11 +79,16 @@ pub(super) async fn race(store: &dyn ObjectStore) {
 
 /// Makes a bucket of an S3 server that asks for no credentials.
 pub(super) async fn make_bucket(endpoint: &str, bucket: &str) {
+    put(&format!("{endpoint}/{bucket}"), String::new()).await;
+}
+
+/// Puts something to an S3 server that asks for no credentials.
+pub(crate) async fn put(url: &str, body: String) {
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let request = Request::builder().method(Method::PUT).uri(format!("{endpoint}/{bucket}"));
-    let request = request.body(Full::<Bytes>::default()).expect("a request");
+    let request = Request::builder().method(Method::PUT).uri(url);
+    let request = request.body(Full::<Bytes>::from(body)).expect("a request");
     let status = client.request(request).await.expect("the server answers").status();
-    assert_eq!(status, 200, "making bucket {bucket} at {endpoint}");
+    assert_eq!(status, 200, "putting to {url}");
 }
 
 async fn create(store: &dyn ObjectStore, path: &Path, content: &str) -> object_store::Result<PutResult> {
