@@ -17,7 +17,7 @@ impl Shared {
                 RotationEffect::Put { segment, replica, header, payload } => {
                     if let Some(segment) = state.segments.of(segment) {
                         segment.link(replica).put(header, payload);
-                        after.touched.note(segment, replica);
+                        state.unflushed.note(segment, replica);
                     }
                 }
                 RotationEffect::Committed { token, seq } => after.settled.push(state.settling.committed(token, seq)),

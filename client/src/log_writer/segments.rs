@@ -79,21 +79,29 @@ impl Segments {
 
 /// Links that were put to and have to be flushed.
 #[derive(Default)]
-pub(super) struct Touched([Option<(Arc<SegmentLinks>, ReplicaSet)>; PARTS_MAX]);
+pub(super) struct Touched([Option<PutTo>; PARTS_MAX]);
+
+struct PutTo {
+    segment: Arc<SegmentLinks>,
+    replicas: ReplicaSet,
+    /// How often, all replicas together.
+    puts: u32,
+}
 
 impl Touched {
     pub(super) fn note(&mut self, segment: &Arc<SegmentLinks>, replica: usize) {
         for place in &mut self.0 {
             match place {
-                Some((known, replicas)) if known.id == segment.id => {
-                    replicas.insert(replica);
+                Some(known) if known.segment.id == segment.id => {
+                    known.replicas.insert(replica);
+                    known.puts += 1;
                     return;
                 }
                 Some(_) => {}
                 None => {
                     let mut replicas = ReplicaSet::default();
                     replicas.insert(replica);
-                    *place = Some((Arc::clone(segment), replicas));
+                    *place = Some(PutTo { segment: Arc::clone(segment), replicas, puts: 1 });
                     return;
                 }
             }
@@ -102,8 +110,14 @@ impl Touched {
         segment.link(replica).flush();
     }
 
+    /// How many puts of one replica wait, at least: the most of any segment.
+    pub(super) fn puts_max(&self) -> u32 {
+        let of = |put_to: &PutTo| put_to.puts.div_ceil(put_to.segment.links.len() as u32);
+        self.0.iter().flatten().map(of).max().unwrap_or(0)
+    }
+
     pub(super) fn flush(&self) {
-        for (segment, replicas) in self.0.iter().flatten() {
+        for PutTo { segment, replicas, .. } in self.0.iter().flatten() {
             replicas.iter().for_each(|replica| segment.link(replica).flush());
         }
     }

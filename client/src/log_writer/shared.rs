@@ -2,6 +2,10 @@
 //!
 //! Whoever changes the machine also does what it wants done: puts go to the links under the lock, so that they keep their
 //! order; flushing links and waking callers happens after it.
+//!
+//! An append to an idle writer is flushed at once. While others are in flight it is left to the task, which comes next when the
+//! caller waits for anything: a caller that appends several chunks in a row then sends them in one system call for each
+//! replica, and who sends one chunk at a time loses a task switch. At [`UNFLUSHED_PUTS_MAX`] the caller flushes all the same.
 
 use super::pending::PendingAppend;
 use super::placing::Placing;
@@ -25,6 +29,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as FairMutex, MutexGuard as FairGuard, Notify, oneshot};
 use tokio::time::Instant;
+
+/// Most puts of one replica left to the task: as many as one system call sends.
+const UNFLUSHED_PUTS_MAX: u32 = 32;
 
 pub(super) struct Shared {
     pub(super) name: Arc<str>,
@@ -52,6 +59,8 @@ pub(super) struct State {
     pub(super) settling: Settling,
     pub(super) rotations: Rotations,
     pub(super) placing: Placing,
+    /// Links that were put to and not flushed since.
+    pub(super) unflushed: Touched,
     /// What the task has to ask the register or the cluster: at most one at a time.
     pub(super) requests: Vec<RotationEffect>,
     /// The disks of nodes that are being drained, as the machine was last told.
@@ -65,11 +74,20 @@ pub(super) struct State {
     closed: bool,
 }
 
+/// When links are flushed that were put to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flush {
+    /// At once.
+    Now,
+    /// At once, unless other appends are in flight: then by the task.
+    UnlessBusy,
+}
+
 /// What is left to do once the lock is released.
 #[derive(Default)]
 pub(super) struct Aftermath {
     /// Links to flush.
-    pub(super) touched: Touched,
+    touched: Touched,
     /// Appends to tell of.
     pub(super) settled: Vec<Settled>,
     /// Whether the holder of the turn may go on.
@@ -95,6 +113,7 @@ impl Shared {
             segments: Segments::new(Arc::clone(&parts.cluster), log, events),
             settling: Settling::new(epoch),
             rotations: Rotations::default(),
+            unflushed: Touched::default(),
             requests: Vec::new(),
             drained: Vec::new(),
             wanted: None,
@@ -162,6 +181,12 @@ impl Shared {
             Ok(rotated)
         })?;
         rotated.await.unwrap_or_else(|_| Err(RotateError::Stopped(self.runtime_gone(Fate::NeverStored))))
+    }
+
+    /// Flushes what appending callers left.
+    pub(super) fn flush_links(&self) {
+        let touched = std::mem::take(&mut self.lock().unflushed);
+        touched.flush();
     }
 
     /// What is to be asked of the register or the cluster.
@@ -333,7 +358,7 @@ impl Shared {
         _turn: &FairGuard<'_, ()>,
         wait: bool,
     ) -> Result<Option<PendingAppend>, AppendError> {
-        self.change(|state, now| {
+        self.change_and_flush(Flush::UnlessBusy, |state, now| {
             state.wanted = None;
             if let Some(why) = &state.stopped {
                 return Err(why.with_fate(Fate::NeverStored));
@@ -354,13 +379,24 @@ impl Shared {
         })
     }
 
-    /// Changes the machine, does what it wants done, and wakes whom that concerns.
+    /// Changes the machine, does what it wants done, flushes links and wakes whom that concerns.
     fn change<T>(&self, change: impl FnOnce(&mut State, Micros) -> T) -> T {
+        self.change_and_flush(Flush::Now, change)
+    }
+
+    fn change_and_flush<T>(&self, flush: Flush, change: impl FnOnce(&mut State, Micros) -> T) -> T {
         let mut after = Aftermath::default();
         let result = {
             let mut state = self.lock();
+            let (idle, waiting) = (state.settling.is_empty(), state.unflushed.puts_max());
             let result = change(&mut state, self.now());
             self.do_effects(&mut state, &mut after);
+            if flush == Flush::Now || idle || state.unflushed.puts_max() >= UNFLUSHED_PUTS_MAX {
+                after.touched = std::mem::take(&mut state.unflushed);
+            } else {
+                // The first of them wakes the task; it flushes all that came by then.
+                after.wake |= waiting == 0;
+            }
             Self::arm(&mut state, &mut after);
             after.room = state.wanted.is_some_and(|bytes| state.stopped.is_some() || state.machine.would_fit(bytes));
             after.wake |= state.closed && state.settling.is_empty();

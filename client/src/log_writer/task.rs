@@ -25,6 +25,7 @@ pub(super) async fn run(guard: AbandonOnDrop, mut events: mpsc::UnboundedReceive
     let mut under_way = FuturesUnordered::new();
     let mut drains = tokio::time::interval(LOOK_FOR_DRAINED_EVERY);
     while !shared.is_finished() {
+        shared.flush_links();
         let armed = shared.armed();
         if armed != timer_armed {
             timer.as_mut().reset(armed.unwrap_or_else(far));
