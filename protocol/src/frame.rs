@@ -13,6 +13,7 @@ use crate::bytesio::{array, put, u16_at, u32_at, u64_at};
 use crate::ids::DiskId;
 use crate::limits::{FRAME_CHUNK_BODY_BYTES_MAX, FRAME_CONTROL_BODY_BYTES_MAX, FRAME_HEADER_BYTES};
 use crate::planted;
+use crate::put_times::PUT_TIMES_BYTES;
 
 const MAGIC: [u8; 4] = *b"QRRY";
 /// Version of the wire protocol. Before 1.0 there is exactly one.
@@ -28,12 +29,16 @@ pub enum FrameKind {
     Put = 2,
     /// A copy of a chunk of a sealed segment, made by a repair: body as of a put. The log's fence does not stand in its way.
     Copy = 3,
+    /// As a put; whoever sent it wants to know where its time went. It may be answered as any put, or with `TimedStored`.
+    TimedPut = 4,
     /// A control reply, [`crate::message::Reply`] as rkyv.
     Reply = 0x8001,
     /// "The put of this request id is stored": no body.
     Stored = 0x8002,
     /// One chunk of a read: chunk header, then payload. More frames of the same request id follow.
     Chunk = 0x8003,
+    /// As `Stored`, with where the time went: [`crate::put_times::PutTimes`].
+    TimedStored = 0x8004,
 }
 
 impl FrameKind {
@@ -42,9 +47,11 @@ impl FrameKind {
             1 => Some(Self::Request),
             2 => Some(Self::Put),
             3 => Some(Self::Copy),
+            4 => Some(Self::TimedPut),
             0x8001 => Some(Self::Reply),
             0x8002 => Some(Self::Stored),
             0x8003 => Some(Self::Chunk),
+            0x8004 => Some(Self::TimedStored),
             _ => None,
         }
     }
@@ -54,10 +61,11 @@ impl FrameKind {
     pub const fn body_bounds(self) -> (u32, u32) {
         match self {
             Self::Request | Self::Reply => (1, FRAME_CONTROL_BODY_BYTES_MAX),
-            Self::Put | Self::Copy | Self::Chunk => {
+            Self::Put | Self::TimedPut | Self::Copy | Self::Chunk => {
                 (crate::limits::CHUNK_HEADER_BYTES as u32 + 1, FRAME_CHUNK_BODY_BYTES_MAX)
             }
             Self::Stored => (0, 0),
+            Self::TimedStored => (PUT_TIMES_BYTES as u32, PUT_TIMES_BYTES as u32),
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod limits;
 pub mod member;
 pub mod message;
 pub mod planted;
+pub mod put_times;
 pub mod quorum;
 pub mod ranges;
 pub mod reach;

@@ -24,6 +24,7 @@ mod receive;
 pub(crate) mod replay;
 mod serve;
 mod slots;
+mod timing;
 mod world;
 
 pub(crate) use cpus::allowed as allowed_cpus;

@@ -5,11 +5,14 @@ use super::connection::Connection;
 use super::disk::{self, ReadBytes};
 use super::prepare::{self, PrepareError};
 use super::reads::ChunkRead;
+use super::timing::Timing;
 use super::world::{Event, World};
 use crate::shard::{ConnectionId, ReadOutcome, Shard, ShardEffect, ShardEvent};
 use glommio::timer::Timer;
 use quarry_protocol::frame::{FrameHeader, FrameKind};
 use quarry_protocol::ids::DiskId;
+use quarry_protocol::limits::FRAME_HEADER_BYTES;
+use quarry_protocol::put_times::PUT_TIMES_BYTES;
 use quarry_protocol::time::Micros;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
@@ -34,6 +37,7 @@ pub(super) struct Owner {
     failed: watch::Sender<Option<String>>,
     /// Connections with something new to send, by the end of the turn.
     to_flush: BTreeMap<ConnectionId, Rc<Connection>>,
+    timing: Timing,
     timer: Option<(Micros, Timer)>,
 }
 
@@ -43,7 +47,7 @@ impl Owner {
         if tracing::enabled!(target: "quarry::action", tracing::Level::TRACE) {
             shard.record_actions();
         }
-        Self { world, shard, disk, failed, to_flush: BTreeMap::new(), timer: None }
+        Self { world, shard, disk, failed, to_flush: BTreeMap::new(), timing: Timing::default(), timer: None }
     }
 
     /// Runs turns until a clean stop is done.
@@ -122,14 +126,23 @@ impl Owner {
                 return self.shard.handle(now, ShardEvent::CopyRead { token, result });
             }
             Event::Connected { connection } => ShardEvent::Connected { connection },
-            Event::Closed { connection } => ShardEvent::Closed { connection },
-            Event::Put { connection, request_id, disk, header, slot, copy } => {
+            Event::Closed { connection } => {
+                self.timing.closed(connection);
+                ShardEvent::Closed { connection }
+            }
+            Event::Put { connection, request_id, disk, header, slot, copy, timed } => {
+                if let Some(at) = timed {
+                    self.timing.arrived(connection, request_id, slot, at);
+                }
                 ShardEvent::Put { connection, request_id, disk, header, slot, copy }
             }
             Event::Request { connection, request_id, disk, request } => {
                 ShardEvent::Request { connection, request_id, disk, request }
             }
-            Event::Written { number, result } => ShardEvent::Written { number, result },
+            Event::Written { number, result, at } => {
+                self.timing.written(number, at);
+                ShardEvent::Written { number, result }
+            }
             Event::Prepared { file, result } => ShardEvent::Prepared { file, result },
             Event::ReadDone { token, sent, outcome } => ShardEvent::ReadDone { token, sent, outcome },
             Event::Admin { ticket, request } => ShardEvent::Admin { ticket, request },
@@ -148,15 +161,21 @@ impl Owner {
             match effect {
                 ShardEffect::Send { connection, frame } => self.send(connection, &frame),
                 ShardEffect::Stored { connection, request_id, disk } => {
-                    let frame = FrameHeader::control(FrameKind::Stored, request_id, disk, &[]);
-                    self.send(connection, &frame.encode());
+                    self.stored(connection, request_id, disk);
                 }
-                ShardEffect::Release { slot } => self.world.release(slot),
+                ShardEffect::Release { slot } => {
+                    self.timing.released(slot);
+                    self.world.release(slot);
+                }
                 ShardEffect::Write { number, file, position, parts, bytes } => {
                     let buffer = disk::gather(&parts, bytes, &self.world.slots.borrow());
+                    if !self.timing.is_idle() {
+                        self.timing.submitted(number, &parts, self.world.now());
+                    }
                     self.spawn(move |world| async move {
                         let result = world.disk.write(file, position, buffer).await;
-                        world.put(Event::Written { number, result });
+                        let at = world.now();
+                        world.put(Event::Written { number, result, at });
                     });
                 }
                 ShardEffect::Create { file, bytes } => {
@@ -196,6 +215,24 @@ impl Owner {
     fn report_actions(&mut self) {
         while let Some(action) = self.shard.poll_action() {
             tracing::trace!(target: "quarry::action", "{action}");
+        }
+    }
+
+    fn stored(&mut self, connection: ConnectionId, request_id: u64, disk: DiskId) {
+        let timed = !self.timing.is_idle();
+        match timed.then(|| self.timing.answered(connection, request_id, self.world.now())).flatten() {
+            None => {
+                let frame = FrameHeader::control(FrameKind::Stored, request_id, disk, &[]);
+                self.send(connection, &frame.encode());
+            }
+            Some(times) => {
+                let body = times.encode();
+                let mut frame = [0; FRAME_HEADER_BYTES + PUT_TIMES_BYTES];
+                let header = FrameHeader::control(FrameKind::TimedStored, request_id, disk, &body);
+                frame[..FRAME_HEADER_BYTES].copy_from_slice(&header.encode());
+                frame[FRAME_HEADER_BYTES..].copy_from_slice(&body);
+                self.send(connection, &frame);
+            }
         }
     }
 

@@ -87,7 +87,7 @@ impl<'a> Receiver<'a> {
             let header = FrameHeader::decode(&self.head)?;
             self.have = 0;
             match header.kind {
-                FrameKind::Put | FrameKind::Copy => self.put(&header).await?,
+                FrameKind::Put | FrameKind::TimedPut | FrameKind::Copy => self.put(&header).await?,
                 FrameKind::Request => self.request(&header).await?,
                 kind => return Err(ReceiveError::Direction(kind)),
             }
@@ -125,7 +125,8 @@ impl<'a> Receiver<'a> {
                 self.connection.delivered();
                 let (connection, request_id, disk) = (self.connection.id, header.request_id, header.disk);
                 let copy = header.kind == FrameKind::Copy;
-                self.world.put(Event::Put { connection, request_id, disk, header: chunk, slot, copy });
+                let timed = (header.kind == FrameKind::TimedPut).then(|| self.world.now());
+                self.world.put(Event::Put { connection, request_id, disk, header: chunk, slot, copy, timed });
             }
             Err(why) => self.refuse(header, &why),
         }

@@ -23,16 +23,53 @@ use tokio::sync::oneshot;
 /// A [`crate::shard::ShardEvent`] on its way to the loop.
 #[derive(Debug)]
 pub(super) enum Event {
-    Connected { connection: ConnectionId },
-    Closed { connection: ConnectionId },
-    Put { connection: ConnectionId, request_id: u64, disk: DiskId, header: ChunkHeader, slot: Slot, copy: bool },
-    Request { connection: ConnectionId, request_id: u64, disk: DiskId, request: Request },
-    Written { number: u64, result: Result<u32, String> },
-    Prepared { file: u32, result: Result<(), String> },
-    ReadDone { token: u64, sent: u32, outcome: ReadOutcome },
-    CopyRead { token: u64, result: Result<ReadBytes, String> },
-    Admin { ticket: u64, request: AdminRequest },
-    Members { list: Arc<MemberList> },
+    Connected {
+        connection: ConnectionId,
+    },
+    Closed {
+        connection: ConnectionId,
+    },
+    Put {
+        connection: ConnectionId,
+        request_id: u64,
+        disk: DiskId,
+        header: ChunkHeader,
+        slot: Slot,
+        copy: bool,
+        /// When it arrived, if it asked where its time goes.
+        timed: Option<Micros>,
+    },
+    Request {
+        connection: ConnectionId,
+        request_id: u64,
+        disk: DiskId,
+        request: Request,
+    },
+    Written {
+        number: u64,
+        result: Result<u32, String>,
+        at: Micros,
+    },
+    Prepared {
+        file: u32,
+        result: Result<(), String>,
+    },
+    ReadDone {
+        token: u64,
+        sent: u32,
+        outcome: ReadOutcome,
+    },
+    CopyRead {
+        token: u64,
+        result: Result<ReadBytes, String>,
+    },
+    Admin {
+        ticket: u64,
+        request: AdminRequest,
+    },
+    Members {
+        list: Arc<MemberList>,
+    },
     Stop,
 }
 

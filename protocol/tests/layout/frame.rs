@@ -63,7 +63,7 @@ fn what_differs_is_named() {
     let mut other_version = hex(REPLY);
     other_version[4] = 9;
     assert_eq!(FrameHeader::decode(&other_version), Err(FrameError::Version { got: 9 }));
-    for kind in [0, 4, 0x8000, 0x8004, 0xffff_u16] {
+    for kind in [0, 5, 0x8000, 0x8005, 0xffff_u16] {
         let bytes = forged(|b| b[6..8].copy_from_slice(&kind.to_le_bytes()));
         assert_eq!(FrameHeader::decode(&bytes), Err(FrameError::Kind { got: kind }));
     }
@@ -79,9 +79,11 @@ fn a_body_of_the_wrong_size_is_refused_by_its_header() {
         (FrameKind::Request, [0, FRAME_CONTROL_BODY_BYTES_MAX + 1, u32::MAX], [1, FRAME_CONTROL_BODY_BYTES_MAX]),
         (FrameKind::Reply, [0, FRAME_CONTROL_BODY_BYTES_MAX + 1, u32::MAX], [1, FRAME_CONTROL_BODY_BYTES_MAX]),
         (FrameKind::Put, [96, FRAME_CHUNK_BODY_BYTES_MAX + 1, u32::MAX], [97, FRAME_CHUNK_BODY_BYTES_MAX]),
+        (FrameKind::TimedPut, [96, FRAME_CHUNK_BODY_BYTES_MAX + 1, u32::MAX], [97, FRAME_CHUNK_BODY_BYTES_MAX]),
         (FrameKind::Copy, [96, FRAME_CHUNK_BODY_BYTES_MAX + 1, u32::MAX], [97, FRAME_CHUNK_BODY_BYTES_MAX]),
         (FrameKind::Chunk, [96, FRAME_CHUNK_BODY_BYTES_MAX + 1, 0], [97, FRAME_CHUNK_BODY_BYTES_MAX]),
         (FrameKind::Stored, [1, 2, u32::MAX], [0, 0]),
+        (FrameKind::TimedStored, [0, 11, 13], [12, 12]),
     ];
     for (kind, refused, taken) in cases {
         let header = |body_bytes| FrameHeader { kind, body_bytes, ..reply() };
