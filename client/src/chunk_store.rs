@@ -164,6 +164,8 @@ pub struct OpenOptions {
     /// Whether the log's sealed segments are looked at in the background a while after the open, and repaired where copies of
     /// them are missing or damaged: bounded in time and rate.
     pub repair: bool,
+    /// Whether each append's [`crate::Receipt`] says where its time went. Costs a few percent.
+    pub attribution: bool,
 }
 
 /// When a writer ends a segment and begins the next one. Appends go on meanwhile; the bounds are soft.
@@ -211,6 +213,7 @@ impl Default for OpenOptions {
             append_deadline: Duration::from_secs(30),
             rotation: RotationOptions::default(),
             repair: true,
+            attribution: false,
         }
     }
 }

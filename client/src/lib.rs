@@ -51,7 +51,7 @@ pub use error::{
     AppendError, ConnectError, DeleteError, Fate, InspectError, ListError, OpenError, ReadError, TailError, TrimError,
 };
 pub use inspection::Inspection;
-pub use log_writer::{LogWriter, MoveError, PendingAppend, Receipt, RotateError, Rotated};
+pub use log_writer::{AppendTimes, LogWriter, MoveError, PendingAppend, Receipt, ReplicaTimes, RotateError, Rotated};
 pub use quorum_store::QuorumStore;
 pub use receipt::DurabilityReceipt;
 pub use repair::{LogImpact, Orphan, OrphanFate, RepairOptions};

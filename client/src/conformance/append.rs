@@ -8,10 +8,12 @@ use bytes::Bytes;
 use futures::future::join_all;
 use quarry_protocol::ids::ChunkSeq;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 super::list_cases![
     appends_come_back_in_order,
     appends_are_pipelined,
+    a_receipt_says_where_the_time_went,
     chunks_of_every_size,
     empty_and_oversized_chunks_are_refused,
     a_chunk_above_the_window_is_refused,
@@ -31,7 +33,7 @@ async fn appends_come_back_in_order(subject: Subject) {
     for number in 0..20 {
         assert_eq!(opened.writer.next_seq(), ChunkSeq(number));
         let receipt = append(&opened.writer, chunk("a", number)).await.unwrap();
-        assert_eq!(receipt, Receipt { seq: ChunkSeq(number), epoch: opened.writer.epoch() });
+        assert_eq!(receipt, Receipt { seq: ChunkSeq(number), epoch: opened.writer.epoch(), times: None });
         assert_eq!(opened.writer.tail(), ChunkSeq(number + 1));
         written.push(chunk("a", number));
     }
@@ -42,6 +44,29 @@ async fn appends_are_pipelined(subject: Subject) {
     let writer = subject.open().await.writer;
     let written = append_all(&writer, "a", 0..1000).await;
     subject.assert_holds(0, &written).await;
+}
+
+/// The stages of an append are its whole time, and no replica is told of that the log does not have.
+async fn a_receipt_says_where_the_time_went(subject: Subject) {
+    let writer = subject.open_with(OpenOptions { attribution: true, ..OpenOptions::default() }).await.writer;
+    for depth in [1, 8] {
+        let begun = Instant::now();
+        let mut appends = Vec::new();
+        for number in 0..depth {
+            appends.push(writer.append(chunk("a", number)).await.unwrap());
+        }
+        for append in appends {
+            let times = append.await.unwrap().times.expect("it was asked for");
+            let passed = begun.elapsed();
+            assert!(times.total() <= passed, "{times:?} of an append that took {passed:?} at most");
+            assert!(times.network + times.device + times.node_queue + times.quorum > Duration::ZERO, "{times:?}");
+            let zones: Vec<_> = times.replicas.iter().map(|replica| replica.zone.clone()).collect();
+            let wanted: Vec<_> = writer.replicas().into_iter().map(|replica| replica.zone).collect();
+            assert_eq!(zones, wanted);
+            let deciders: Vec<_> = times.replicas.iter().filter(|replica| replica.decided).collect();
+            assert!(deciders.len() == 1 && deciders[0].answered.is_some(), "{times:?}");
+        }
+    }
 }
 
 async fn chunks_of_every_size(subject: Subject) {

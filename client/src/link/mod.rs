@@ -13,7 +13,9 @@ use bytes::Bytes;
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
 use quarry_protocol::message::{Answer, Refusal, Reply, Request};
+use quarry_protocol::put_times::PutTimes;
 use quarry_protocol::record::ReplicaRef;
+use std::time::Instant;
 use tokio::sync::mpsc;
 
 /// What becomes of puts, and of the way to the replica. Events of one subscription arrive in the order in which
@@ -22,12 +24,23 @@ use tokio::sync::mpsc;
 pub enum LinkEvent {
     /// The chunk with this seq is durable on the replica.
     Stored(ChunkSeq),
+    /// The same of a chunk that was put with [`ReplicaLink::put_timed`], where the replica says where the time went.
+    TimedStored(ChunkSeq, PutTiming),
     /// The replica refused the chunk with this seq; it was not stored because of this put.
     Refused(ChunkSeq, Refusal),
     /// The replica can be talked to. Everything put before this event and not stored has to be put again.
     Up,
     /// The replica cannot be talked to, and why. The link tries to come back by itself.
     Down(String),
+}
+
+/// What is known of the time that a put took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PutTiming {
+    /// When the answer arrived.
+    pub at: Instant,
+    /// What the node says.
+    pub node: PutTimes,
 }
 
 /// Where a subscription's events go: the subscriber's tag for the link, and the event.
@@ -64,6 +77,11 @@ pub trait ReplicaLink: Send + Sync {
     /// is dropped too: the subscriber hears `Up` when it has to be put again. A put of a seq that is still
     /// unanswered may be put again; the replica stores it once.
     fn put(&self, header: ChunkHeader, payload: Bytes);
+
+    /// As [`Self::put`], and asks the replica where the time goes. Not every replica says.
+    fn put_timed(&self, header: ChunkHeader, payload: Bytes) {
+        self.put(header, payload);
+    }
 
     /// Sends what was put. Call it once after every batch of puts, so that small chunks share system calls.
     fn flush(&self) {}

@@ -16,11 +16,18 @@ impl Shared {
             match effect {
                 RotationEffect::Put { segment, replica, header, payload } => {
                     if let Some(segment) = state.segments.of(segment) {
-                        segment.link(replica).put(header, payload);
+                        if state.attribution.is_some() {
+                            segment.link(replica).put_timed(header, payload);
+                        } else {
+                            segment.link(replica).put(header, payload);
+                        }
                         state.unflushed.note(segment, replica);
                     }
                 }
-                RotationEffect::Committed { token, seq } => after.settled.push(state.settling.committed(token, seq)),
+                RotationEffect::Committed { token, seq } => {
+                    let times = state.attribution.as_mut().and_then(|attribution| attribution.settled(seq));
+                    after.settled.push(state.settling.committed(token, seq, times));
+                }
                 RotationEffect::Failed { token, seq: _, fate, why } => {
                     let error = self.failure(fate.into(), &why.to_string(), state.stopped.as_ref());
                     after.settled.push(state.settling.failed(token, error));

@@ -20,6 +20,7 @@
 //! A replica that was left behind is put nothing until it has stored what was on its way to it; then it takes part again from
 //! what is committed by that time. The chunks between it lacks; they are on an ack quorum.
 
+mod attribution;
 mod effects;
 #[cfg(test)]
 mod lagging_tests;
@@ -34,6 +35,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+pub use attribution::{AppendTimes, ReplicaTimes};
 pub use pending::{PendingAppend, Receipt};
 pub use rotate::{MoveError, RotateError, Rotated};
 
@@ -67,9 +69,9 @@ pub struct LogWriter {
 
 impl LogWriter {
     /// The writer of a log whose open segment the register holds (P5). Must be called inside a Tokio runtime.
-    pub(crate) fn start(parts: Arc<Parts>, config: RotationConfig) -> Self {
+    pub(crate) fn start(parts: Arc<Parts>, config: RotationConfig, attribution: bool) -> Self {
         let (sender, mut events) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(parts, config, sender));
+        let shared = Arc::new(Shared::new(parts, config, sender, attribution));
         // Each link has said by now whether it is up: the first append does not have to wait for the task to hear it.
         let mut first = Vec::new();
         while let Ok(event) = events.try_recv() {

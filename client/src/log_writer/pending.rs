@@ -1,5 +1,6 @@
 //! An append on its way.
 
+use super::attribution::AppendTimes;
 use crate::error::{AppendError, Fate};
 use quarry_protocol::ids::{ChunkSeq, Epoch};
 use std::future::Future;
@@ -9,12 +10,14 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::oneshot;
 
 /// The proof that a chunk is committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The chunk's number in the log.
     pub seq: ChunkSeq,
     /// The writer's epoch.
     pub epoch: Epoch,
+    /// Where the time went, of a writer opened with [`crate::OpenOptions::attribution`].
+    pub times: Option<Arc<AppendTimes>>,
 }
 
 /// An append on its way: a future that resolves when the chunk is committed, or when its fate is decided otherwise.

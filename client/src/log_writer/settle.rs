@@ -1,10 +1,12 @@
 //! Whom to tell what became of an append. Appends are settled in the order in which they were made.
 
+use super::attribution::AppendTimes;
 use super::pending::Receipt;
 use crate::error::{AppendError, Fate};
 use quarry_protocol::ids::{ChunkSeq, Epoch};
 use quarry_protocol::writer::AppendToken;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// How an append ended.
@@ -50,9 +52,9 @@ impl Settling {
         Some(receiver)
     }
 
-    pub(super) fn committed(&mut self, token: AppendToken, seq: ChunkSeq) -> Settled {
+    pub(super) fn committed(&mut self, token: AppendToken, seq: ChunkSeq, times: Option<Arc<AppendTimes>>) -> Settled {
         let epoch = self.epoch;
-        self.settle(token, Ok(Receipt { seq, epoch }))
+        self.settle(token, Ok(Receipt { seq, epoch, times }))
     }
 
     pub(super) fn failed(&mut self, token: AppendToken, why: AppendError) -> Settled {

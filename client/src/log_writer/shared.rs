@@ -7,6 +7,7 @@
 //! caller waits for anything: a caller that appends several chunks in a row then sends them in one system call for each
 //! replica, and who sends one chunk at a time loses a task switch. At [`UNFLUSHED_PUTS_MAX`] the caller flushes all the same.
 
+use super::attribution::Attribution;
 use super::pending::PendingAppend;
 use super::placing::Placing;
 use super::requests::Asked;
@@ -16,7 +17,7 @@ use super::settle::{Settled, Settling};
 use crate::actions;
 use crate::cluster::Cluster;
 use crate::error::{AppendError, Fate};
-use crate::link::{LinkEvent, LinkEvents};
+use crate::link::{LinkEvent, LinkEvents, PutTiming};
 use crate::quorum_store::Parts;
 use bytes::Bytes;
 use quarry_protocol::chunk::check_length;
@@ -40,6 +41,8 @@ pub(super) struct Shared {
     pub(super) append_deadline: Duration,
     pub(super) parts: Arc<Parts>,
     started: Instant,
+    /// Whether receipts say where the time went.
+    timed: bool,
     /// Whoever appends holds this: those who wait for room queue up in the order of their calls.
     turn: FairMutex<()>,
     /// Whoever moves the log holds this.
@@ -59,6 +62,8 @@ pub(super) struct State {
     pub(super) settling: Settling,
     pub(super) rotations: Rotations,
     pub(super) placing: Placing,
+    /// Where the time of appends goes, if somebody wants to know.
+    pub(super) attribution: Option<Attribution>,
     /// Links that were put to and not flushed since.
     pub(super) unflushed: Touched,
     /// What the task has to ask the register or the cluster: at most one at a time.
@@ -98,9 +103,18 @@ pub(super) struct Aftermath {
     pub(super) ended: bool,
 }
 
+impl State {
+    fn stored(&mut self, replica: usize, seq: ChunkSeq, timing: Option<PutTiming>) -> WriterEvent {
+        if let Some(attribution) = &mut self.attribution {
+            attribution.answered(seq, replica, timing);
+        }
+        WriterEvent::Stored { replica, seq }
+    }
+}
+
 impl Shared {
     /// Attaches to the open segment: inside a Tokio runtime only. What its links report goes to `events`.
-    pub(super) fn new(parts: Arc<Parts>, config: RotationConfig, events: LinkEvents) -> Self {
+    pub(super) fn new(parts: Arc<Parts>, config: RotationConfig, events: LinkEvents, attribution: bool) -> Self {
         let (log, epoch, name) = (config.record.log, config.record.epoch, config.name.as_str().into());
         let append_deadline = Duration::from_micros(config.deadline_us);
         let mut machine = RotatingWriter::new(config, Micros(0));
@@ -108,6 +122,7 @@ impl Shared {
             machine.record_actions();
         }
         let state = State {
+            attribution: attribution.then(|| Attribution::new(machine.next_seq())),
             machine,
             placing: Placing::new(Arc::clone(&parts.cluster)),
             segments: Segments::new(Arc::clone(&parts.cluster), log, events),
@@ -128,6 +143,7 @@ impl Shared {
             append_deadline,
             parts,
             started: Instant::now(),
+            timed: attribution,
             turn: FairMutex::new(()),
             moves: FairMutex::new(()),
             room: Notify::new(),
@@ -233,13 +249,14 @@ impl Shared {
     }
 
     pub(super) async fn append(&self, payload: Bytes) -> Result<PendingAppend, AppendError> {
+        let called = self.timed.then(std::time::Instant::now);
         let crc = self.judge(&payload)?;
         let turn = match self.turn.try_lock() {
             Ok(turn) => turn,
             Err(_) => self.turn.lock().await,
         };
         loop {
-            if let Some(pending) = self.submit(&payload, crc, &turn, true)? {
+            if let Some(pending) = self.submit(&payload, crc, &turn, called, true)? {
                 return Ok(pending);
             }
             // Room that appears before this waits is not missed: notify_one leaves a permit.
@@ -248,11 +265,12 @@ impl Shared {
     }
 
     pub(super) fn try_append(&self, payload: &Bytes) -> Result<PendingAppend, AppendError> {
+        let called = self.timed.then(std::time::Instant::now);
         let crc = self.judge(payload)?;
         let Window { chunks: window_chunks, bytes: window_bytes } = self.lock().machine.segment().window;
         let full = || AppendError::NoRoom { log: self.name.to_string(), window_chunks, window_bytes };
         let turn = self.turn.try_lock().map_err(|_| full())?;
-        self.submit(payload, crc, &turn, false)?.ok_or_else(full)
+        self.submit(payload, crc, &turn, called, false)?.ok_or_else(full)
     }
 
     /// Waits until everything appended so far is settled.
@@ -312,7 +330,8 @@ impl Shared {
             for (tag, event) in events.drain(..) {
                 let Some((segment, replica)) = state.segments.find(tag) else { continue };
                 let event = match event {
-                    LinkEvent::Stored(seq) => WriterEvent::Stored { replica, seq },
+                    LinkEvent::Stored(seq) => state.stored(replica, seq, None),
+                    LinkEvent::TimedStored(seq, timing) => state.stored(replica, seq, Some(timing)),
                     LinkEvent::Refused(seq, refusal) => WriterEvent::Refused { replica, seq, refusal },
                     LinkEvent::Up => WriterEvent::Up { replica },
                     LinkEvent::Down(why) => WriterEvent::Down { replica, why },
@@ -356,6 +375,7 @@ impl Shared {
         payload: &Bytes,
         payload_crc: u32,
         _turn: &FairGuard<'_, ()>,
+        called: Option<std::time::Instant>,
         wait: bool,
     ) -> Result<Option<PendingAppend>, AppendError> {
         self.change_and_flush(Flush::UnlessBusy, |state, now| {
@@ -374,6 +394,9 @@ impl Shared {
             let seq = state.machine.next_seq();
             let (outcome, receiver) = oneshot::channel();
             let token = state.settling.add(outcome);
+            if let (Some(attribution), Some(called)) = (&mut state.attribution, called) {
+                attribution.put(seq, called, state.machine.segment());
+            }
             state.machine.handle(now, RotationEvent::Append { token, payload: payload.clone(), payload_crc });
             Ok(Some(PendingAppend::new(seq, Arc::clone(&self.name), receiver)))
         })

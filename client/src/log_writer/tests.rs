@@ -124,7 +124,7 @@ pub(super) fn scripted_keeping(window: Window, deadline: Duration, (chunks, byte
     let cluster = Arc::new(ScriptedCluster(links.clone()));
     let register = Arc::new(MemoryRegister::new());
     let store = QuorumStore::new(cluster, register, vec![], StoreDefaults::for_replicas(3), Tier::MEMORY);
-    Scripted { links, writer: LogWriter::start(store.parts(), config) }
+    Scripted { links, writer: LogWriter::start(store.parts(), config, false) }
 }
 
 /// The scripted links, and no other place.

@@ -66,7 +66,9 @@ impl Copies {
         let replica = tag.checked_sub(self.first_tag)?;
         let segment = self.attached.as_ref()?.segment;
         Some(match event {
-            LinkEvent::Stored(seq) => RecoveryEvent::CopyStored { replica, segment, seq },
+            LinkEvent::Stored(seq) | LinkEvent::TimedStored(seq, _) => {
+                RecoveryEvent::CopyStored { replica, segment, seq }
+            }
             LinkEvent::Refused(seq, refusal) => RecoveryEvent::CopyRefused { replica, segment, seq, refusal },
             LinkEvent::Up => RecoveryEvent::Up { replica, segment },
             LinkEvent::Down(why) => RecoveryEvent::Down { replica, segment, why },

@@ -85,7 +85,7 @@ fn start_writer(parts: &Arc<Parts>, options: &OpenOptions, purpose: &Purpose, re
         policy: options.rotation.policy(),
         record: recovered.record,
     };
-    LogWriter::start(Arc::clone(parts), config)
+    LogWriter::start(Arc::clone(parts), config, options.attribution)
 }
 
 /// A replica as people know it.

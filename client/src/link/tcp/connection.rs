@@ -1,5 +1,6 @@
 //! One connection from its hello to its end: receiving, sending what did not go out at once, and watching.
 
+use super::super::PutTiming;
 use super::bounds::{BACKOFF_MAX, BACKOFF_MIN, WATCH_INTERVAL};
 use super::handshake::{self, Connected};
 use super::inbound::{Frame, Inbound};
@@ -8,6 +9,7 @@ use super::shared::Shared;
 use quarry_protocol::frame::FrameKind;
 use quarry_protocol::ids::DiskId;
 use quarry_protocol::message::Reply;
+use quarry_protocol::put_times::PutTimes;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::AsyncReadExt;
@@ -78,12 +80,18 @@ fn take(shared: &Shared, current: DiskId, (header, body): Frame) -> Result<(), S
     let named = shared.replica().disk;
     // A put is stored only if the very disk it was meant for says so (P4, P14); a retired identity is answered
     // for by the one in force.
-    if header.disk != named && (header.kind == FrameKind::Stored || header.disk != current) {
+    let stored = matches!(header.kind, FrameKind::Stored | FrameKind::TimedStored);
+    if header.disk != named && (stored || header.disk != current) {
         return Err(format!("disk {} answered for disk {named}", header.disk));
     }
     let id = header.request_id;
     match header.kind {
-        FrameKind::Stored => shared.state().stored(id),
+        FrameKind::Stored => shared.state().stored(id, None),
+        FrameKind::TimedStored => {
+            header.verify_body(&body).map_err(|why| why.to_string())?;
+            let timing = PutTiming { at: Instant::now(), node: PutTimes::decode(&body) };
+            shared.state().stored(id, Some(timing))
+        }
         FrameKind::Reply => {
             header.verify_body(&body).map_err(|why| why.to_string())?;
             let reply = Reply::decode(&body).map_err(|why| why.to_string())?;
@@ -98,7 +106,7 @@ fn take(shared: &Shared, current: DiskId, (header, body): Frame) -> Result<(), S
             }
             Ok(())
         }
-        FrameKind::Request | FrameKind::Put | FrameKind::Copy => {
+        FrameKind::Request | FrameKind::Put | FrameKind::TimedPut | FrameKind::Copy => {
             Err(format!("it sent a {:?} frame, which only clients send", header.kind))
         }
     }

@@ -73,6 +73,14 @@ impl TcpLink {
         Self { shared, task, call_timeout: CALL_TIMEOUT }
     }
 
+    fn put_as(&self, frame: fn(u64, DiskId, &ChunkHeader, Bytes) -> Frame, header: &ChunkHeader, payload: Bytes) {
+        assert!(header.length as usize == payload.len(), "a put of {} bytes says {}", payload.len(), header.length);
+        let begun = self.shared.state().put(header, Instant::now());
+        if let Some((generation, id)) = begun {
+            self.shared.push(generation, frame(id, self.shared.replica().disk, header, payload));
+        }
+    }
+
     fn address(&self) -> String {
         self.shared.replica().address.clone()
     }
@@ -151,11 +159,11 @@ impl ReplicaLink for TcpLink {
     }
 
     fn put(&self, header: ChunkHeader, payload: Bytes) {
-        assert!(header.length as usize == payload.len(), "a put of {} bytes says {}", payload.len(), header.length);
-        let begun = self.shared.state().put(&header, Instant::now());
-        if let Some((generation, id)) = begun {
-            self.shared.push(generation, Frame::put(id, self.shared.replica().disk, &header, payload));
-        }
+        self.put_as(Frame::put, &header, payload);
+    }
+
+    fn put_timed(&self, header: ChunkHeader, payload: Bytes) {
+        self.put_as(Frame::timed_put, &header, payload);
     }
 
     fn flush(&self) {

@@ -31,6 +31,14 @@ impl Frame {
         Self { head: chunk_head(FrameKind::Put, request_id, disk, header), payload, segment }
     }
 
+    /// A put that asks where its time goes.
+    pub(super) fn timed_put(request_id: u64, disk: DiskId, header: &ChunkHeader, payload: Bytes) -> Self {
+        Self {
+            head: chunk_head(FrameKind::TimedPut, request_id, disk, header),
+            ..Self::put(request_id, disk, header, payload)
+        }
+    }
+
     /// A copy that a repair makes; it belongs to no subscription.
     pub(super) fn copy(request_id: u64, disk: DiskId, header: &ChunkHeader, payload: Bytes) -> Self {
         Self { head: chunk_head(FrameKind::Copy, request_id, disk, header), payload, segment: None }

@@ -1,6 +1,6 @@
 //! What a link knows: whether it is up, what is unanswered, and who listens. Pure; the connection drives it.
 
-use super::super::{Chunk, LinkError, LinkEvent, LinkEvents, ReadAnswer};
+use super::super::{Chunk, LinkError, LinkEvent, LinkEvents, PutTiming, ReadAnswer};
 use super::bounds::{PUT_TIMEOUT, SILENCE_MAX};
 use super::collecting::{Collecting, Expected};
 use quarry_protocol::chunk::ChunkHeader;
@@ -183,11 +183,12 @@ impl State {
 
     /// A put is stored. An answer to a request that nobody waits for any more, or a second answer, is ignored; an answer to
     /// one that was never made, or of the wrong kind, is an error that ends the connection.
-    pub(super) fn stored(&mut self, request_id: u64) -> Result<(), String> {
+    pub(super) fn stored(&mut self, request_id: u64, timing: Option<PutTiming>) -> Result<(), String> {
         match self.take(request_id)? {
             None => Ok(()),
             Some(Pending::Put { log, segment, seq, .. }) => {
-                self.tell(log, segment, LinkEvent::Stored(seq));
+                let stored = timing.map_or(LinkEvent::Stored(seq), |timing| LinkEvent::TimedStored(seq, timing));
+                self.tell(log, segment, stored);
                 Ok(())
             }
             Some(Pending::Copy(answer)) => {

@@ -27,7 +27,7 @@ fn silence_counts_only_while_something_waits() {
     assert!(state.overdue(later + SILENCE_MAX + TICK).unwrap().contains("said nothing"));
     state.heard(later + SILENCE_MAX);
     assert_eq!(state.overdue(later + SILENCE_MAX + TICK), None);
-    state.stored(id).unwrap();
+    state.stored(id, None).unwrap();
     assert_eq!(state.overdue(later + 10 * SILENCE_MAX), None);
 }
 
@@ -39,8 +39,8 @@ fn a_put_whose_answer_is_dropped_ends_the_connection() {
     let ids: Vec<u64> = (0..3)
         .map(|seq| state.put(&chunk(LOG, seq, &Bytes::from_static(b"x")), start + TICK * seq as u32).unwrap().1)
         .collect();
-    state.stored(ids[0]).unwrap();
-    state.stored(ids[2]).unwrap();
+    state.stored(ids[0], None).unwrap();
+    state.stored(ids[2], None).unwrap();
     let due = start + TICK + PUT_TIMEOUT;
     state.heard(due);
     assert_eq!(state.overdue(due), None);
