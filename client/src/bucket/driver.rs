@@ -3,7 +3,7 @@
 use super::store::BucketStore;
 use crate::link::{Chunk, LinkEvent, LinkEvents, ReadAnswer};
 use bytes::Bytes;
-use quarry_protocol::bucket::{Bucket, BucketEffect, BucketEvent, Operation, OperationNo};
+use quarry_protocol::bucket::{Bucket, BucketEffect, BucketEvent, KnownLog, Operation, OperationNo};
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
 use quarry_protocol::limits::BUCKET_REQUESTS_MAX;
@@ -30,6 +30,8 @@ pub(super) struct LogDriver {
 
 struct State {
     machine: Bucket,
+    /// What the machine heard last of the log's record.
+    known: Option<Arc<KnownLog>>,
     owed: BTreeMap<Ticket, Owed>,
     tickets: Ticket,
     /// Requests that the machine is answering; it refuses more than it has room for, so the others wait here.
@@ -92,6 +94,7 @@ impl LogDriver {
     pub(super) fn new(store: BucketStore, runtime: Handle, log: LogId, disk: DiskId) -> Self {
         let state = State {
             machine: Bucket::new(log, disk),
+            known: None,
             owed: BTreeMap::new(),
             tickets: 0,
             asked: 0,
@@ -121,9 +124,14 @@ impl LogDriver {
         receiver
     }
 
-    /// What the register says of the log.
-    pub(super) fn know(self: &Arc<Self>, log: quarry_protocol::bucket::KnownLog) {
-        self.drive(&mut self.lock(), BucketEvent::Known(log));
+    /// What the register says of the log. The machine hears of it if it is not what it heard last: every call brings it.
+    pub(super) fn know(self: &Arc<Self>, log: &Arc<KnownLog>) {
+        let mut state = self.lock();
+        if state.known.as_ref().is_some_and(|known| Arc::ptr_eq(known, log)) {
+            return;
+        }
+        state.known = Some(Arc::clone(log));
+        self.drive(&mut state, BucketEvent::Known(KnownLog::clone(log)));
     }
 
     pub(super) fn subscribe(&self, segment: SegmentId, tag: usize, events: LinkEvents) -> u64 {

@@ -21,7 +21,7 @@ pub(crate) struct KnownLogs {
 
 #[derive(Debug, Default)]
 struct Kept {
-    by_id: BTreeMap<LogId, (u64, KnownLog)>,
+    by_id: BTreeMap<LogId, (u64, Arc<KnownLog>)>,
     /// In the order in which they were first heard of.
     order: VecDeque<LogId>,
 }
@@ -32,7 +32,14 @@ impl KnownLogs {
         let number = record.number.0;
         match kept.by_id.get_mut(&record.log) {
             // Two reads may overtake each other.
-            Some((known, log)) if *known <= number => (*known, *log) = (number, KnownLog::of(record)),
+            Some((known, log)) if *known <= number => {
+                let said = KnownLog::of(record);
+                *known = number;
+                // Most reads bring nothing new, and then nobody has to take it in.
+                if **log != said {
+                    *log = Arc::new(said);
+                }
+            }
             Some(_) => {}
             None => {
                 if kept.by_id.len() >= LOGS_KNOWN_MAX
@@ -40,15 +47,16 @@ impl KnownLogs {
                 {
                     kept.by_id.remove(&oldest);
                 }
-                kept.by_id.insert(record.log, (number, KnownLog::of(record)));
+                kept.by_id.insert(record.log, (number, Arc::new(KnownLog::of(record))));
                 kept.order.push_back(record.log);
             }
         }
     }
 
-    pub(crate) fn of(&self, log: LogId) -> Option<KnownLog> {
+    /// What is known of a log: the same allocation until that changes.
+    pub(crate) fn of(&self, log: LogId) -> Option<Arc<KnownLog>> {
         let kept = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.by_id.get(&log).map(|(_, log)| log.clone())
+        kept.by_id.get(&log).map(|(_, log)| Arc::clone(log))
     }
 }
 

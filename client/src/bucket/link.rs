@@ -59,7 +59,7 @@ impl BucketLink {
     fn informed(&self, log: LogId) -> Result<Arc<LogDriver>, LinkError> {
         let driver = self.driver(log)?;
         if let Some(known) = self.known.of(log) {
-            driver.know(known);
+            driver.know(&known);
         }
         Ok(driver)
     }

@@ -1,5 +1,6 @@
 //! What a bucket's machine knows of the log from the register, which is where a bucket's floor and window are kept.
 
+use super::survey::Survey;
 use crate::ids::{ChunkSeq, Epoch, SegmentId};
 use crate::limits::BUCKET_SEGMENTS_MAX;
 use crate::record::{LogRecord, SegmentEnd};
@@ -69,7 +70,7 @@ impl KnownSegment {
 }
 
 /// One segment, and what may be deleted of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Segment {
     pub(super) known: KnownSegment,
     /// Slots below this are not needed: trimmed, and below the segment's end. A floor from a later record may lie far behind
@@ -83,6 +84,8 @@ pub(super) struct Segment {
     pub(super) fenced: Epoch,
     /// The mark that this fence made, or one further on.
     pub(super) mark: Option<ChunkSeq>,
+    /// The last survey of it: where the next one begins.
+    pub(super) surveyed: Option<Survey>,
 }
 
 /// All of it, merged by maximum.
@@ -96,7 +99,14 @@ impl Known {
     pub(super) fn learn(&mut self, log: &KnownLog) {
         self.floor = self.floor.max(log.floor);
         for known in &log.segments {
-            let new = Segment { known: *known, dropped: known.base, swept: None, fenced: Epoch(0), mark: None };
+            let new = Segment {
+                known: *known,
+                dropped: known.base,
+                swept: None,
+                fenced: Epoch(0),
+                mark: None,
+                surveyed: None,
+            };
             let segment = self.segments.entry(known.id).or_insert(new);
             let (old, id) = (segment.known, known.id);
             assert!(

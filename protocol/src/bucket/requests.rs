@@ -6,12 +6,13 @@ use super::pool::Owner;
 use super::read::Reading;
 use super::view::Viewing;
 use super::{Bucket, BucketEffect};
-use crate::ids::{ChunkSeq, DiskId, Epoch, LogId};
+use crate::ids::{ChunkSeq, DiskId, Epoch, LogId, SegmentId};
 use crate::limits::{BUCKET_REQUESTS_MAX, SEGMENTS_PER_REQUEST_MAX};
 use crate::message::{Refusal, Reply, Request};
 use crate::replica::Ticket;
 use crate::time::Micros;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 
 /// Names a request inside the machine.
 pub(super) type RequestNo = u64;
@@ -22,16 +23,25 @@ pub(super) struct Requests {
     last: RequestNo,
     /// Those that wait until the bucket's identity was looked at.
     waiting: VecDeque<(Ticket, Request)>,
+    /// Looks at segments that are being looked at already: the next look answers all of them. The one under way may have passed a
+    /// slot before what they should see was put there.
+    joining: Vec<(Ticket, Vec<SegmentId>)>,
     active: BTreeMap<RequestNo, Active>,
 }
 
 impl Requests {
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.active.is_empty()
+        self.waiting.is_empty() && self.joining.is_empty() && self.active.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.waiting.len() + self.active.len()
+        self.waiting.len()
+            + self.joining.len()
+            + self.active.values().map(|active| 1 + active.also.len()).sum::<usize>()
+    }
+
+    fn is_looking_at(&self, segments: &[SegmentId]) -> bool {
+        self.active.values().any(|active| matches!(&active.work, Work::View(viewing) if viewing.looks_at(segments)))
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -42,6 +52,8 @@ impl Requests {
 #[derive(Debug)]
 struct Active {
     from: Ticket,
+    /// Others who get the same answer.
+    also: Vec<Ticket>,
     work: Work,
 }
 
@@ -86,6 +98,28 @@ impl Bucket {
     }
 
     fn begin(&mut self, from: Ticket, request: Request) {
+        if let Request::Inspect { log, segments } = &request
+            && *log == self.log
+            && self.requests.is_looking_at(segments)
+        {
+            return self.requests.joining.push((from, segments.clone()));
+        }
+        self.begin_for(from, Vec::new(), request);
+    }
+
+    /// Looks that waited for one that has ended.
+    fn begin_joined(&mut self) {
+        while let Some(at) =
+            self.requests.joining.iter().position(|(_, segments)| !self.requests.is_looking_at(segments))
+        {
+            let (from, segments) = self.requests.joining.swap_remove(at);
+            let also = self.requests.joining.extract_if(.., |(_, others)| *others == segments);
+            let also: Vec<Ticket> = also.map(|(from, _)| from).collect();
+            self.begin_for(from, also, Request::Inspect { log: self.log, segments });
+        }
+    }
+
+    fn begin_for(&mut self, from: Ticket, also: Vec<Ticket>, request: Request) {
         self.requests.last += 1;
         let number = self.requests.last;
         let begun = match request {
@@ -118,9 +152,13 @@ impl Bucket {
             }
         };
         match begun {
-            Ok((work, next)) => self.go_on(number, Active { from, work }, next),
-            Err(refusal) => self.refuse(from, refusal),
+            Ok((work, next)) => self.go_on(number, Active { from, also, work }, next),
+            Err(refusal) => self.refuse_all(from, also, &refusal),
         }
+    }
+
+    fn refuse_all(&mut self, from: Ticket, also: Vec<Ticket>, refusal: &Refusal) {
+        self.reply(from, also, &Reply::Refused(refusal.clone()));
     }
 
     pub(super) fn request_found(&mut self, number: RequestNo, part: usize, seq: ChunkSeq, finding: Finding) {
@@ -135,14 +173,15 @@ impl Bucket {
         };
         match next {
             Ok(next) => self.go_on(number, active, next),
-            Err(refusal) => self.refuse(active.from, refusal),
+            Err(refusal) => self.refuse_all(active.from, active.also, &refusal),
         }
+        self.begin_joined();
     }
 
     fn go_on(&mut self, number: RequestNo, mut active: Active, next: Next) {
         match next {
             Next::Answer(reply) => {
-                return self.effects.push_back(BucketEffect::Reply { to: active.from, reply });
+                return self.reply(active.from, active.also, &reply);
             }
             Next::Close(reply) => {
                 active.work = Work::Closing(reply);
@@ -158,7 +197,13 @@ impl Bucket {
         let active = self.requests.active.remove(&number).expect("a request is kept until it is closed");
         let Work::Closing(reply) = active.work else { unreachable!("closed without an answer: {:?}", active.work) };
         let reply = named.map_or_else(Reply::Refused, |()| reply);
-        self.effects.push_back(BucketEffect::Reply { to: active.from, reply });
+        self.reply(active.from, active.also, &reply);
+    }
+
+    fn reply(&mut self, from: Ticket, also: Vec<Ticket>, reply: &Reply) {
+        for to in [from].into_iter().chain(also) {
+            self.effects.push_back(BucketEffect::Reply { to, reply: reply.clone() });
+        }
     }
 
     fn check_room(&self) -> Result<(), Refusal> {

@@ -1,17 +1,24 @@
 //! Where a segment ends on one bucket: found by probing slots, without a listing.
 //!
 //! ```text
-//!  gallop            between                 beyond                behind
-//!  1, 2, 4, 8 ...    every slot of the       mark newest + window  every slot from the
-//!  then 16 between   window above the        (if it is to fence)   watermark to the newest
-//!  hit and miss      newest one found
+//!  gallop            ahead                   beyond                behind
+//!  1, 2, 4, 8 ...    a few slots above       mark newest + window  every slot from the
+//!  then 16 between   the newest one found    (if it is to fence)   watermark to the newest
+//!  hit and miss
 //!     │  ▲  ▲           │                       │
 //!     ▼  │  └───────────┘ a newer one           │
 //!        └──────────────────────────────────────┘ a chunk is there
 //! ```
+//! A machine that has seen a chunk of the segment begins ahead of it, not at the gallop; and one that only looks keeps what it
+//! has found, for a chunk in a slot stays there.
+//!
 //! A miss proves nothing: the chunks of one bucket have holes, inside the window because puts overtake each other, and longer
 //! ones where it was left behind for a while (P10). So the newest one found may be too low, and all that rests on it bears
-//! that: a walk starts lower for it, and a writer meets a mark that lies lower, or passes by it.
+//! that: a walk starts lower for it, and meets what lies higher slot by slot; a writer meets a mark that lies lower, or passes by
+//! it. To look through all of the window would not change that, and costs hundreds of requests where a few say the same:
+//! puts begin in the order of their seqs and few are under way at once, so what lies behind a run of empty slots begins before
+//! `newest + window`, and then the mark meets it there. Only a tail that nobody fenced may be told lower than it is, which
+//! it may be anyway (P15).
 //!
 //! The mark is what a writer that keeps up cannot pass: it puts no seq at or beyond `committed + window`, and on a bucket whose
 //! newest chunk is `n` at most `n` was committed with its help, so `n + window` is the last slot it may have reached.
@@ -27,16 +34,22 @@ use crate::message::{Answer, Run, SegmentView};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+/// Jumps of a gallop that are made at once.
+const JUMPS_PER_ROUND: u32 = 8;
+/// Empty slots above the newest chunk after which a fence looks no further.
+const EMPTY_BEFORE_MARK: u64 = 16;
+/// The same for whoever only looks. Followers look often.
+const EMPTY_BEFORE_END: u64 = 4;
 /// Slots probed at once between a hit and a miss.
 const PROBES_PER_ROUND: u64 = 16;
-/// How often a window is looked through because there was a newer chunk in the one before. A writer that goes on must not keep the
+/// How often it is looked ahead again because there was a newer chunk. A writer that goes on must not keep the
 /// search going.
 const PASSES_MAX: u32 = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Galloping,
-    Between,
+    Ahead,
     Beyond,
     Behind,
     Done,
@@ -52,11 +65,15 @@ pub(super) struct Survey {
     /// The epoch to mark with; none to look only.
     mark_with: Option<Epoch>,
     stage: Stage,
+    /// How far it is looked ahead of the newest chunk.
+    enough: u64,
     /// The newest chunk found.
     newest: Option<u64>,
     /// The lowest slot above it that was probed and holds none.
     missed: u64,
-    /// Where the pass through a window began, and how many there were.
+    /// Jumps that hit since the gallop began.
+    jumps: u32,
+    /// Where the look ahead began, and how many there were.
     pass_from: u64,
     passes: u32,
     /// How many windows ahead of the newest chunk the mark goes: a writer may outrun it while it is being made.
@@ -83,14 +100,17 @@ pub(super) struct Probe {
 
 impl Survey {
     pub(super) fn new(log: LogId, segment: KnownSegment, floor: ChunkSeq, mark_with: Option<Epoch>) -> Self {
+        let enough = if mark_with.is_some() { EMPTY_BEFORE_MARK } else { EMPTY_BEFORE_END };
         Self {
             log,
             segment,
             from: segment.base.max(floor).0,
             mark_with,
             stage: Stage::Galloping,
+            enough: enough.min(u64::from(segment.window_chunks)),
             newest: None,
             missed: segment.limit().0,
+            jumps: 0,
             pass_from: 0,
             passes: 0,
             ahead: 1,
@@ -102,15 +122,36 @@ impl Survey {
         }
     }
 
+    /// Another survey of the same segment, after this one: it begins where this one ended. Whoever only looks keeps what was found;
+    /// a fence looks at every slot that it speaks of anew.
+    pub(super) fn again(mut self, segment: KnownSegment, floor: ChunkSeq, mark_with: Option<Epoch>) -> Self {
+        let mut next = Self::new(self.log, segment, floor, mark_with);
+        next.watermark = self.watermark;
+        if let Some(newest) = self.newest.filter(|newest| (next.from..segment.limit().0).contains(newest)) {
+            next.newest = Some(newest);
+            (next.stage, next.pass_from) = (Stage::Ahead, next.first());
+        }
+        if mark_with.is_none() {
+            self.slots.retain(|_, content| matches!(content, SlotContent::Chunk(_) | SlotContent::Marker(_)));
+            next.slots = self.slots;
+        }
+        next
+    }
+
+    /// Looks through all of the window: what is not found will never be looked for again.
+    pub(super) fn thorough(self) -> Self {
+        Self { enough: u64::from(self.segment.window_chunks), ..self }
+    }
+
     /// The slots to ask about next; none once it is done. Called whenever all earlier ones are answered.
     pub(super) fn next(&mut self) -> Vec<Probe> {
         assert!(self.outstanding == 0, "{} slots are being asked about", self.outstanding);
         while self.stage != Stage::Done {
             let (seqs, mark_with) = match self.stage {
                 Stage::Galloping => (self.gallop(), None),
-                Stage::Between => (self.unseen(self.pass_from, self.pass_from.saturating_add(self.window())), None),
+                Stage::Ahead => (self.unseen(self.pass_from, self.pass_from.saturating_add(self.enough)), None),
                 Stage::Beyond => (self.beyond().into_iter().collect(), self.mark_with),
-                Stage::Behind => (self.newest.map_or_else(Vec::new, |n| self.unseen(self.behind_from(), n)), None),
+                Stage::Behind => (self.newest.map_or_else(Vec::new, |n| self.unseen(self.behind_from(), n + 1)), None),
                 Stage::Done => unreachable!("left before"),
             };
             self.outstanding = seqs.len();
@@ -193,36 +234,51 @@ impl Survey {
 
     fn enter_next(&mut self) {
         match self.stage {
-            Stage::Galloping => (self.stage, self.pass_from) = (Stage::Between, self.first()),
-            Stage::Between if self.first() > self.pass_from && self.passes < PASSES_MAX => {
+            Stage::Galloping => (self.stage, self.pass_from) = (Stage::Ahead, self.first()),
+            Stage::Ahead if self.first() > self.pass_from && self.passes < PASSES_MAX => {
                 self.passes += 1;
                 self.gallop_again();
             }
-            Stage::Between => self.stage = Stage::Beyond,
+            Stage::Ahead => self.stage = Stage::Beyond,
             Stage::Beyond => self.stage = Stage::Behind,
             Stage::Behind | Stage::Done => self.stage = Stage::Done,
         }
     }
 
     fn gallop_again(&mut self) {
-        (self.stage, self.missed) = (Stage::Galloping, self.segment.limit().0);
+        (self.stage, self.missed, self.jumps) = (Stage::Galloping, self.segment.limit().0, 0);
     }
 
     fn behind_from(&self) -> u64 {
         self.first().saturating_sub(self.window()).max(self.watermark.0).max(self.from)
     }
 
-    fn gallop(&self) -> Vec<u64> {
+    fn gallop(&mut self) -> Vec<u64> {
         let (first, limit) = (self.first(), self.missed);
-        if first.saturating_add(self.window()) >= limit {
-            return Vec::new();
-        }
         if limit == self.segment.limit().0 {
-            let jumps = (0..u64::BITS).map_while(|k| first.checked_add((1 << k) - 1)).filter(|at| *at < limit);
-            return jumps.collect();
+            return self.jump();
+        }
+        if first.saturating_add(self.enough) >= limit {
+            return Vec::new();
         }
         let step = (limit - first).div_ceil(PROBES_PER_ROUND + 1);
         (0..PROBES_PER_ROUND).map(|i| first + i * step).filter(|at| *at < limit).collect()
+    }
+
+    /// The next few jumps; from short ones again, if these would all lead out of the segment.
+    fn jump(&mut self) -> Vec<u64> {
+        let (first, limit) = (self.first(), self.segment.limit().0);
+        let jumps = |from: u32| {
+            let jumps = (from..u64::BITS).take(JUMPS_PER_ROUND as usize).map_while(|k| first.checked_add((1 << k) - 1));
+            jumps.filter(|at| *at < limit).collect::<Vec<_>>()
+        };
+        let mut next = jumps(self.jumps);
+        if next.is_empty() {
+            self.jumps = 0;
+            next = jumps(0);
+        }
+        self.jumps += JUMPS_PER_ROUND;
+        next
     }
 
     fn unseen(&self, from: u64, to: u64) -> Vec<u64> {

@@ -104,7 +104,9 @@ impl Bucket {
             let (to, unsealed) = (segment.dropped, deleted && segment.known.sealed_at().is_none());
             let stage = match segment.swept {
                 Some(ChunkSeq(u64::MAX)) => return None,
-                _ if unsealed => Stage::Surveying(Survey::new(self.log, segment.known, self.known.floor, None)),
+                _ if unsealed => {
+                    Stage::Surveying(Survey::new(self.log, segment.known, self.known.floor, None).thorough())
+                }
                 _ if from >= to => return None,
                 None => Stage::Searching { low: from.0, high: to.0 },
                 Some(_) => Stage::Removing { next: from, then: VecDeque::new() },
@@ -158,7 +160,7 @@ impl Bucket {
     /// the markers there may be all that keeps the log's last writer from going on.
     fn window_found(&self, job: &mut Job) {
         let Stage::Surveying(survey) = &job.stage else { unreachable!("surveyed") };
-        let (view, segment) = (survey.view(), self.known.segments[&job.segment]);
+        let (view, segment) = (survey.view(), &self.known.segments[&job.segment]);
         let have = view.runs.iter().filter(|run| run.answer == Answer::Have);
         let then = have.flat_map(|run| (run.from.0..run.to.0).map(ChunkSeq)).collect();
         job.to = view.runs.first().map_or(job.to, |run| job.to.max(run.from));

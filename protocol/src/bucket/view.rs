@@ -1,6 +1,7 @@
 //! Fence and inspect: a survey of each segment; the fence's marks the slot that the writer cannot pass.
 
 use super::Bucket;
+use super::known::Segment;
 use super::operation::{Finding, Question};
 use super::pool::Owner;
 use super::requests::{Next, RequestNo, Work, check_segments};
@@ -18,6 +19,13 @@ pub(super) struct Viewing {
     surveys: Vec<Survey>,
     /// How many of them were begun.
     begun: usize,
+}
+
+impl Viewing {
+    /// Whether it only looks, at these segments: what it finds is an answer to whoever asked before it began.
+    pub(super) fn looks_at(&self, segments: &[SegmentId]) -> bool {
+        self.epoch.is_none() && self.surveys.iter().map(|survey| &survey.segment.id).eq(segments)
+    }
 }
 
 impl Bucket {
@@ -40,7 +48,7 @@ impl Bucket {
         if let Some(epoch) = epoch {
             self.fence = epoch;
         }
-        let survey = |id| Survey::new(self.log, self.known.segments[id].known, self.known.floor, epoch);
+        let survey = |id| self.survey(self.known.segments[id].clone(), epoch);
         let mut viewing = Viewing { epoch, surveys: segments.iter().map(survey).collect(), begun: 0 };
         let next = self.go_on_viewing(number, &mut viewing)?;
         Ok((Work::View(viewing), next))
@@ -96,6 +104,11 @@ impl Bucket {
                 alloc::format!("the answer has {runs} runs, the most is {RANGES_PER_ANSWER_MAX}: ask about fewer");
             return Err(Refusal::BadRequest { why });
         }
+        for survey in &viewing.surveys {
+            if let Some(segment) = self.known.segments.get_mut(&survey.segment.id) {
+                segment.surveyed = Some(survey.clone());
+            }
+        }
         let floor = self.known.floor;
         let Some(epoch) = viewing.epoch else {
             return Ok(Next::Close(Reply::Inspected { fence: self.fence, floor, segments }));
@@ -107,6 +120,14 @@ impl Bucket {
             }
         }
         Ok(Next::Close(Reply::Fenced { fence: epoch, floor, segments }))
+    }
+
+    /// A survey that begins where the last one ended.
+    fn survey(&self, mut segment: Segment, epoch: Option<Epoch>) -> Survey {
+        match segment.surveyed.take() {
+            Some(last) => last.again(segment.known, self.known.floor, epoch),
+            None => Survey::new(self.log, segment.known, self.known.floor, epoch),
+        }
     }
 
     fn probe(&mut self, number: RequestNo, viewing: &mut Viewing, part: usize) {
