@@ -180,7 +180,7 @@ pub(crate) enum LogCommand {
     Rm(LogName),
     /// Segments, epochs, and which replica holds which seq
     Inspect(InspectArgs),
-    /// Take the log over onto another tier: further chunks lie there, older ones stay where they are
+    /// Take the log over onto another tier: further chunks lie there, older ones stay where they are, or are copied
     Move(MoveArgs),
 }
 
@@ -192,6 +192,12 @@ pub(crate) struct MoveArgs {
     /// have to name this tier in their store's URL, or the log moves back
     #[arg(long, value_name = "URL")]
     pub(crate) to: String,
+    /// Copy what was appended before there, too. Can be stopped and run again: what is copied is kept
+    #[arg(long)]
+    pub(crate) copy: bool,
+    /// MiB to copy in a second, at most
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) budget: u64,
 }
 
 #[derive(Debug, Args)]

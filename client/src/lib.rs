@@ -21,6 +21,7 @@ pub mod conformance;
 mod connect;
 mod delete;
 pub mod error;
+mod gather;
 mod inspect;
 pub mod inspection;
 pub mod link;
@@ -50,6 +51,7 @@ pub use connect::{connect, connect_to_quorum};
 pub use error::{
     AppendError, ConnectError, DeleteError, Fate, InspectError, ListError, OpenError, ReadError, TailError, TrimError,
 };
+pub use gather::{GatherError, Gathered};
 pub use inspection::Inspection;
 pub use log_writer::{AppendTimes, LogWriter, MoveError, PendingAppend, Receipt, ReplicaTimes, RotateError, Rotated};
 pub use quorum_store::QuorumStore;

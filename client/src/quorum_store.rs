@@ -7,6 +7,7 @@ use crate::chunk_store::{ChunkStore, ChunkStream, Deleted, OpenOptions, Opened, 
 use crate::cluster::Cluster;
 use crate::connect::connect_to_tier;
 use crate::error::{ConnectError, DeleteError, InspectError, ListError, OpenError, ReadError, TailError, TrimError};
+use crate::gather::{GatherError, Gathered, gather};
 use crate::inspection::Inspection;
 use crate::receipt::{self, DurabilityReceipt};
 use crate::register::Register;
@@ -79,6 +80,18 @@ impl QuorumStore {
     pub async fn on_tier(&self, url: &str) -> Result<Self, ConnectError> {
         let (cluster, register) = (Arc::clone(&self.parts.cluster), Arc::clone(&self.parts.register));
         Ok(connect_to_tier(cluster.as_ref(), url).await?.store(cluster, register))
+    }
+
+    /// Brings the log's sealed segments that lie on other tiers to this one, at most `bytes_per_s` fast: copies them, verified, and
+    /// puts the copies on record. `progress` is told how far it is. Dropping the future stops it where it stands, and another one
+    /// goes on from there. What lay elsewhere is freed on nodes as anything that no record names; buckets keep it.
+    pub async fn gather(
+        &self,
+        name: &str,
+        bytes_per_s: u64,
+        progress: &mut (dyn FnMut(&Gathered) + Send),
+    ) -> Result<Gathered, GatherError> {
+        gather(&self.parts, name, bytes_per_s, progress).await
     }
 
     /// Waits until what was trimmed and deleted is gone from buckets, as far as this client deletes it in the background: a

@@ -1,9 +1,10 @@
-//! `quarry log move`: what is appended from now on lies on another tier.
+//! `quarry log move`: what is appended from now on lies on another tier, and what was appended before too, if that is wished.
 
 use crate::args::MoveArgs;
 use crate::exit::{Failure, Health};
 use crate::output::Output;
-use quarry_client::{ChunkStore, ConnectError, CreateMode, OpenOptions, QuorumStore};
+use crate::progress;
+use quarry_client::{ChunkStore, ConnectError, CreateMode, Gathered, OpenOptions, QuorumStore};
 use serde_json::json;
 
 pub(super) async fn run(store: &QuorumStore, args: &MoveArgs, output: Output) -> Result<Health, Failure> {
@@ -14,7 +15,11 @@ pub(super) async fn run(store: &QuorumStore, args: &MoveArgs, output: Output) ->
     let (report, writer) = (opened.report, opened.writer);
     let (sealed, replicas) = (report.sealed, report.replicas);
     writer.close().await.map_err(Failure::new)?;
-    let value = json!({
+    let copied = match args.copy {
+        true => Some(copy(&there, args).await?),
+        false => None,
+    };
+    let mut value = json!({
         "log": args.log,
         "epoch": report.epoch,
         "from": report.base,
@@ -22,13 +27,35 @@ pub(super) async fn run(store: &QuorumStore, args: &MoveArgs, output: Output) ->
         "replicas": replicas,
         "sealed": sealed.iter().map(|(segment, at)| json!({ "segment": segment.to_string(), "at": at })).collect::<Vec<_>>(),
     });
+    if let Some(Gathered { segments, chunks, bytes, left }) = &copied {
+        let names: Vec<_> = segments.iter().map(ToString::to_string).collect();
+        let left: Vec<_> =
+            left.iter().map(|(segment, why)| json!({ "segment": segment.to_string(), "why": why })).collect();
+        value["copied"] = json!({ "segments": names, "chunks": chunks, "bytes": bytes, "left": left });
+    }
     output.print(&value, |_| {
-        format!(
-            "{:?} moved: what comes from seq {} on lies on {}; what came before stays where it is",
-            args.log,
-            report.base,
-            replicas.join(", ")
-        )
+        let before = copied.as_ref().map_or_else(|| "what came before stays where it is".to_owned(), told);
+        let replicas = replicas.join(", ");
+        format!("{:?} moved: what comes from seq {} on lies on {replicas}; {before}", args.log, report.base)
     });
-    Ok(Health::Good)
+    let is_short = copied.is_some_and(|copied| !copied.left.is_empty());
+    Ok(if is_short { Health::Warning } else { Health::Good })
+}
+
+/// What became of the older segments.
+fn told(copied: &Gathered) -> String {
+    let Gathered { segments, chunks, bytes, left } = copied;
+    let mut said =
+        format!("{} older segments were copied there ({chunks} copies of chunks, {bytes} bytes)", segments.len());
+    for (segment, why) in left {
+        said += &format!("\n- segment {segment} stays where it is: {why}");
+    }
+    said
+}
+
+async fn copy(there: &QuorumStore, args: &MoveArgs) -> Result<Gathered, Failure> {
+    let bar = progress::of_bytes(None, &args.log);
+    let copied = there.gather(&args.log, args.budget << 20, &mut |done| bar.set_position(done.bytes)).await;
+    bar.finish_and_clear();
+    copied.map_err(Failure::new)
 }

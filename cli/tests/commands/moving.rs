@@ -46,6 +46,45 @@ fn a_log_moves_from_nodes_to_directories_and_back() {
     assert!(log(&with_register(&three), &["read", "moved"]).ends_with(0).stdout == bytes[15 << 10..]);
 }
 
+/// Older segments are copied along, from nodes and back to them: nothing is needed of where they lay before.
+#[test]
+fn older_segments_move_along_both_ways() {
+    let dev = Dev::start(3);
+    let (nodes, register) = dev.url.split_once("?register=").expect("a store of nodes");
+    let dir = directory();
+    let one = format!("file://{}", text(dir.path()));
+    let in_one = format!("{one}?register={register}");
+    let bytes = distinct_bytes(30 << 10);
+    append(&dev.url, &bytes[..10 << 10]);
+    append(&dev.url, &bytes[10 << 10..20 << 10]);
+    let moved = log(&dev.url, &["move", "moved", "--to", &one, "--copy", "--json"]).ends_with(0).json();
+    has_fields(&moved["copied"], &["segments", "chunks", "bytes", "left"]);
+    assert_eq!((&moved["copied"]["chunks"], &moved["copied"]["left"]), (&20.into(), &serde_json::json!([])), "{moved}");
+    let lies_in = |store: &str, word: &str| {
+        let record = log(store, &["inspect", "moved", "--json"]).ends_with(0).json();
+        let segments = record["segments"].as_array().expect("segments").clone();
+        assert!(segments.len() >= 3, "{record}");
+        for segment in &segments {
+            assert!(segment["replicas"].to_string().contains(word), "{segment}");
+        }
+    };
+    lies_in(&in_one, &one);
+    // Nodes free what the record does not name there any more.
+    let freed = quarry(&["repair", "moved", "--grace", "0", "--store", &dev.url]).ends_with(0);
+    assert!(freed.out().contains("freed"), "{}", freed.out());
+    assert!(log(&in_one, &["read", "moved"]).ends_with(0).stdout == bytes[..20 << 10]);
+    append(&in_one, &bytes[20 << 10..]);
+
+    let said = log(&in_one, &["move", "moved", "--to", nodes, "--copy"]).ends_with(0);
+    assert!(said.out().contains("older segments were copied there"), "{}", said.out());
+    for entry in std::fs::read_dir(dir.path()).expect("is there").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            std::fs::remove_dir_all(entry).expect("is removed");
+        }
+    }
+    assert!(log(&dev.url, &["read", "moved"]).ends_with(0).stdout == bytes);
+}
+
 #[test]
 fn what_cannot_be_moved_or_moved_to_is_named() {
     let dir = directory();

@@ -7,7 +7,7 @@ use quarry_protocol::bucket::{Bucket, BucketEffect, BucketEvent, KnownLog, Opera
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, SegmentId};
 use quarry_protocol::limits::BUCKET_REQUESTS_MAX;
-use quarry_protocol::message::{Reply, Request};
+use quarry_protocol::message::{Refusal, Reply, Request};
 use quarry_protocol::replica::Ticket;
 use quarry_protocol::time::Micros;
 use std::collections::{BTreeMap, VecDeque};
@@ -70,6 +70,7 @@ impl Waiting {
 /// Whose answer the machine owes.
 enum Owed {
     Put(SegmentId, ChunkSeq),
+    Copy(oneshot::Sender<Result<(), Refusal>>),
     Call(oneshot::Sender<Reply>),
     Read(Vec<(ChunkHeader, Bytes)>, oneshot::Sender<Found>),
 }
@@ -77,7 +78,7 @@ enum Owed {
 impl Owed {
     fn is_abandoned(&self) -> bool {
         match self {
-            Self::Put(..) => false,
+            Self::Put(..) | Self::Copy(_) => false,
             Self::Call(asker) => asker.is_closed(),
             Self::Read(_, asker) => asker.is_closed(),
         }
@@ -110,6 +111,20 @@ impl LogDriver {
         let mut state = self.lock();
         let from = state.owe(Owed::Put(header.segment, header.seq));
         self.drive(&mut state, BucketEvent::Put { from, disk, header, payload });
+    }
+
+    /// Puts a chunk that somebody else wrote, of a segment that is sealed.
+    pub(super) fn copy(
+        self: &Arc<Self>,
+        disk: DiskId,
+        header: ChunkHeader,
+        payload: Bytes,
+    ) -> oneshot::Receiver<Result<(), Refusal>> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        let from = state.owe(Owed::Copy(sender));
+        self.drive(&mut state, BucketEvent::Put { from, disk, header, payload });
+        receiver
     }
 
     pub(super) fn call(self: &Arc<Self>, disk: DiskId, request: Request) -> oneshot::Receiver<Reply> {
@@ -239,10 +254,11 @@ impl State {
     }
 
     fn stored(&mut self, to: Ticket) {
-        let Some(Owed::Put(segment, seq)) = self.owed.remove(&to) else {
-            unreachable!("ticket {to} is stored, and was no put")
-        };
-        self.tell(segment, LinkEvent::Stored(seq));
+        match self.owed.remove(&to) {
+            Some(Owed::Put(segment, seq)) => self.tell(segment, LinkEvent::Stored(seq)),
+            Some(Owed::Copy(asker)) => _ = asker.send(Ok(())),
+            _ => unreachable!("ticket {to} is stored, and was no put"),
+        }
     }
 
     fn answer(&mut self, to: Ticket, reply: Reply) {
@@ -251,6 +267,10 @@ impl State {
             Owed::Put(segment, seq) => match reply {
                 Reply::Refused(refusal) => self.tell(segment, LinkEvent::Refused(seq, refusal)),
                 other => unreachable!("a put is stored or refused, not answered with {other:?}"),
+            },
+            Owed::Copy(asker) => match reply {
+                Reply::Refused(refusal) => _ = asker.send(Err(refusal)),
+                other => unreachable!("a copy is stored or refused, not answered with {other:?}"),
             },
             Owed::Call(asker) => {
                 self.asked -= 1;

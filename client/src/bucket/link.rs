@@ -101,6 +101,12 @@ impl ReplicaLink for BucketLink {
         self.answer(name, answer).await
     }
 
+    async fn copy(&self, header: ChunkHeader, payload: Bytes) -> Result<(), LinkError> {
+        let answer = self.informed(header.log)?.copy(self.replica.disk, header, payload);
+        let address = || self.replica.address.clone();
+        self.answer("copy", answer).await?.map_err(|refusal| LinkError::Refused { address: address(), refusal })
+    }
+
     async fn read(
         &self,
         log: LogId,

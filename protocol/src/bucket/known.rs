@@ -96,6 +96,12 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Whether the record says that this seq of the segment was kept when it was sealed.
+    pub(super) fn is_kept(&self, segment: SegmentId, seq: ChunkSeq) -> bool {
+        let sealed = self.segments.get(&segment).and_then(|segment| segment.known.sealed_at());
+        sealed.is_some_and(|at| seq < at)
+    }
+
     pub(super) fn learn(&mut self, log: &KnownLog) {
         self.floor = self.floor.max(log.floor);
         for known in &log.segments {

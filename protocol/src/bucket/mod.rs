@@ -40,6 +40,7 @@ mod durable;
 mod event;
 mod freeze;
 mod invariants;
+mod inventory;
 mod key;
 mod known;
 mod object;

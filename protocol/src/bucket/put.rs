@@ -41,8 +41,10 @@ impl Bucket {
             return Err(Refusal::BadRequest { why });
         }
         self.check_not_deleted()?;
-        // P3, pitfall 9. A marker of a higher epoch was seen: whoever made it had claimed the log.
-        if header.segment.epoch < self.fence {
+        // P3, pitfall 9. A marker of a higher epoch was seen: whoever made it had claimed the log. What lies below the end that the
+        // register has for the segment was kept by whoever sealed it, and is the same bytes whoever brings it: a copy, from another
+        // tier, or its writer's own put once more (P1). A slot that was marked takes neither.
+        if header.segment.epoch < self.fence && !self.known.is_kept(header.segment, header.seq) {
             return Err(Refusal::Fenced { by: self.fence });
         }
         if self.waiting_puts.len() + self.pool.puts() >= BUCKET_PUTS_MAX {

@@ -1,6 +1,7 @@
 //! Requests: taken, answered, and closed with a last look at the bucket's identity.
 
 use super::freeze::Freezing;
+use super::inventory::Stocktaking;
 use super::operation::{Finding, Question};
 use super::pool::Owner;
 use super::read::Reading;
@@ -62,6 +63,7 @@ struct Active {
 pub(super) enum Work {
     View(Viewing),
     Freeze(Freezing),
+    Inventory(Stocktaking),
     Read(Reading),
     /// The answer is known. It is given if the bucket still goes by its name: had it been emptied before, or been replaced, what was
     /// seen and marked in it would mean nothing (P14, pitfall 33).
@@ -144,12 +146,13 @@ impl Bucket {
             Request::Provenance { .. } => Err(Refusal::BadRequest {
                 why: "a bucket keeps no times: look at its objects with the tools of its store".into(),
             }),
-            // A late marker may lie in any slot of a sealed segment for ever, so copies could not fill it.
-            Request::Pin { .. } | Request::Inventory { .. } | Request::Free { .. } | Request::Holdings { .. } => {
-                Err(Refusal::BadRequest {
-                    why: "segments in buckets are not repaired: the store keeps their objects".into(),
-                })
+            Request::Inventory { log, segment, from: first, to } => {
+                self.check_log(log).and_then(|()| self.begin_inventory(number, segment, (first, to)))
             }
+            // A late marker may lie in any slot of a sealed segment for ever, so copies could not fill it.
+            Request::Pin { .. } | Request::Free { .. } | Request::Holdings { .. } => Err(Refusal::BadRequest {
+                why: "segments in buckets are not repaired: the store keeps their objects".into(),
+            }),
         };
         match begun {
             Ok((work, next)) => self.go_on(number, Active { from, also, work }, next),
@@ -167,6 +170,7 @@ impl Bucket {
         let next = match &mut active.work {
             Work::View(viewing) => self.view_found(number, viewing, part, seq, finding),
             Work::Freeze(freezing) => self.freeze_found(number, freezing, seq, finding),
+            Work::Inventory(stock) => self.stock_found(stock, seq, finding),
             Work::Read(reading) => Ok(self.read_found(number, active.from, reading, seq, finding)),
             // A read that has its answer may have read ahead.
             Work::Closing(_) => Ok(Next::Wait),
