@@ -186,6 +186,10 @@ impl Cluster for BucketCluster {
         link
     }
 
+    fn buckets(&self) -> Vec<BucketStore> {
+        self.members.iter().map(|member| member.store.clone()).collect()
+    }
+
     fn learn(&self, record: &LogRecord) {
         self.known.learn(record);
     }

@@ -21,6 +21,7 @@ mod driver;
 mod expiry;
 mod identity;
 mod known;
+mod leftovers;
 mod link;
 mod opening;
 mod outcome;

@@ -2,18 +2,22 @@
 
 use super::expiry::{self, Asker};
 use super::identity::Unusable;
+use super::leftovers::Listed;
 use super::outcome::{Trouble, TroubleKind};
 use super::place::BucketPlace;
 use super::status::watched;
 use bytes::Bytes;
+use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+};
 use quarry_protocol::bucket::{ObjectKey, Operation, Outcome};
 use quarry_protocol::limits::BUCKET_TRIES_MAX;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long one attempt of an operation may take. What took longer is given up; a create is made again, and read back.
@@ -132,10 +136,29 @@ impl BucketStore {
 
     /// The parts of names up to their first slash that objects of this bucket have.
     pub(super) async fn first_parts(&self) -> Result<Vec<String>, Trouble> {
-        let store = self.reach("listing")?;
-        let listed = self.patiently("listing", || async { store.list_with_delimiter(None).await }).await?;
+        self.parts_of(None).await
+    }
+
+    /// The next parts of names that begin with `below` and a slash.
+    pub(super) async fn parts_of(&self, below: Option<&str>) -> Result<Vec<String>, Trouble> {
+        let (store, below) = (self.reach("listing")?, below.map(Path::from));
+        let listed = self.patiently("listing", || async { store.list_with_delimiter(below.as_ref()).await }).await?;
         let parts = listed.common_prefixes.iter().filter_map(|prefix| prefix.filename().map(str::to_owned));
         Ok(parts.collect())
+    }
+
+    /// The objects whose names begin with `below` and a slash.
+    pub(super) async fn objects_below(&self, below: &str) -> Result<Vec<Listed>, Trouble> {
+        let (store, below) = (self.reach("listing")?, Path::from(below));
+        let listed =
+            self.patiently("listing", || async { store.list(Some(&below)).try_collect::<Vec<ObjectMeta>>().await });
+        let now = SystemTime::now();
+        let of = |meta: ObjectMeta| {
+            let age = now.duration_since(meta.last_modified.into()).unwrap_or_default();
+            let name = meta.location.filename().unwrap_or_default().to_owned();
+            Listed { name, size: meta.size, age_s: age.as_secs() }
+        };
+        Ok(listed.await?.into_iter().map(of).collect())
     }
 
     /// One operation, tried again while the store throttles.

@@ -9,6 +9,7 @@ mod weight;
 pub use nodes::NodeCluster;
 pub use tiers::Tiers;
 
+use crate::bucket::BucketStore;
 use crate::link::ReplicaLink;
 use async_trait::async_trait;
 use quarry_protocol::ids::{DiskId, LogId};
@@ -111,6 +112,11 @@ pub trait Cluster: Send + Sync {
     /// Waits until nothing is being deleted in the background any more. Nodes delete by themselves; what is deleted in buckets, this
     /// process deletes.
     async fn settle(&self) {}
+
+    /// The buckets in which new segments may lie.
+    fn buckets(&self) -> Vec<BucketStore> {
+        Vec::new()
+    }
 
     /// Every disk of every node that answers, under the name in force.
     async fn disks(&self) -> Vec<ReplicaRef> {

@@ -2,7 +2,7 @@
 //! a log may lie on several.
 
 use super::{Cluster, PlaceError, PlaceRequest, Placement};
-use crate::bucket::{BucketCluster, BucketPlace};
+use crate::bucket::{BucketCluster, BucketPlace, BucketStore};
 use crate::link::ReplicaLink;
 use async_trait::async_trait;
 use quarry_protocol::ids::DiskId;
@@ -85,6 +85,10 @@ impl Cluster for Tiers {
     async fn settle(&self) {
         self.nodes.settle().await;
         self.buckets.settle().await;
+    }
+
+    fn buckets(&self) -> Vec<BucketStore> {
+        self.buckets.buckets()
     }
 
     async fn disks(&self) -> Vec<ReplicaRef> {

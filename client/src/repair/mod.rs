@@ -8,6 +8,7 @@
 //! ```
 
 mod background;
+mod bucket_orphans;
 mod effects;
 mod impact;
 mod orphans;

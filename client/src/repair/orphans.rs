@@ -1,5 +1,6 @@
 //! Copies that no record needs (P13): which there are, and freeing them after a grace time.
 
+use super::bucket_orphans;
 use crate::open::REGISTER_TIMEOUT;
 use crate::quorum_store::Parts;
 use futures::future::join_all;
@@ -41,11 +42,11 @@ pub enum OrphanFate {
     Freed,
     /// It may be freed; that was not asked for, or it is not idle for long enough.
     Waits,
-    /// It stays: by P13's rule, or because its node refused.
+    /// It stays: by P13's rule, or because its node or bucket refused.
     Stays(String),
 }
 
-/// Everything that nodes hold and no record names; frees what may be freed and is idle for `grace`, if one is given.
+/// Everything that nodes and buckets hold and no record names; frees what may be freed and is idle for `grace`, if one is given.
 pub(crate) async fn orphans(parts: &Parts, grace: Option<Duration>) -> Result<Vec<Orphan>, String> {
     // Holdings come first: what is in a record that is read later is not mistaken for an orphan of an earlier one.
     let disks = parts.cluster.disks().await;
@@ -57,8 +58,8 @@ pub(crate) async fn orphans(parts: &Parts, grace: Option<Duration>) -> Result<Ve
             Err(why) => tracing::info!("{} is not asked for orphans: {why}", replica.address),
         }
     }
+    let mut found = bucket_orphans::orphans(parts, grace).await?;
     let records = records(parts).await?;
-    let mut found = Vec::new();
     for (replica, identities, logs) in held {
         for log in logs {
             let record = records.get(&log.log);
@@ -122,7 +123,7 @@ pub(crate) async fn holdings(parts: &Parts, at: &ReplicaRef) -> Result<(Vec<Disk
 }
 
 /// Every record that can be read, by log id. One that cannot frees nothing: its log is not found here.
-async fn records(parts: &Parts) -> Result<BTreeMap<LogId, LogRecord>, String> {
+pub(super) async fn records(parts: &Parts) -> Result<BTreeMap<LogId, LogRecord>, String> {
     let found = read_all(parts).await?.into_iter().filter_map(|(_, read)| read.ok()?);
     Ok(found.map(|record| (record.log, record)).collect())
 }
