@@ -15,10 +15,7 @@ pub(super) async fn run(store: &QuorumStore, args: &MoveArgs, output: Output) ->
     let (report, writer) = (opened.report, opened.writer);
     let (sealed, replicas) = (report.sealed, report.replicas);
     writer.close().await.map_err(Failure::new)?;
-    let copied = match args.copy {
-        true => Some(copy(&there, args).await?),
-        false => None,
-    };
+    let copied = if args.copy { Some(copy(&there, args).await?) } else { None };
     let mut value = json!({
         "log": args.log,
         "epoch": report.epoch,
@@ -45,12 +42,11 @@ pub(super) async fn run(store: &QuorumStore, args: &MoveArgs, output: Output) ->
 /// What became of the older segments.
 fn told(copied: &Gathered) -> String {
     let Gathered { segments, chunks, bytes, left } = copied;
-    let mut said =
-        format!("{} older segments were copied there ({chunks} copies of chunks, {bytes} bytes)", segments.len());
-    for (segment, why) in left {
-        said += &format!("\n- segment {segment} stays where it is: {why}");
-    }
-    said
+    let count = segments.len();
+    let mut lines =
+        vec![format!("{count} older segments were copied there ({chunks} copies of chunks, {bytes} bytes)")];
+    lines.extend(left.iter().map(|(segment, why)| format!("- segment {segment} stays where it is: {why}")));
+    lines.join("\n")
 }
 
 async fn copy(there: &QuorumStore, args: &MoveArgs) -> Result<Gathered, Failure> {
