@@ -134,7 +134,8 @@ pub(super) fn gather(parts: &[Part], bytes: u32, slots: &Slots) -> DmaBuffer {
     let mut at = 0;
     for part in parts {
         let piece = match part {
-            Part::Bytes(piece) => piece,
+            Part::Bytes(piece) => piece.as_slice(),
+            Part::Head(head) => head,
             Part::Slot { slot, len } => &slots.payload(*slot)[..*len as usize],
         };
         into[at..at + piece.len()].copy_from_slice(piece);

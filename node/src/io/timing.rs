@@ -42,7 +42,7 @@ impl Timing {
     pub(super) fn submitted(&mut self, number: u64, parts: &[Part], at: Micros) {
         let slots = parts.iter().filter_map(|part| match part {
             Part::Slot { slot, .. } => Some(slot),
-            Part::Bytes(_) => None,
+            Part::Bytes(_) | Part::Head(_) => None,
         });
         for slot in slots {
             let Some(id) = self.waiting.remove(slot) else { continue };

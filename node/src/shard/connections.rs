@@ -20,9 +20,14 @@ pub(super) struct Asker {
 pub(super) struct Connections {
     /// Unanswered requests of each connection.
     open: BTreeMap<ConnectionId, usize>,
-    askers: BTreeMap<Ticket, Asker>,
-    tickets: Ticket,
+    /// By the low half of their tickets: places are used again, tickets are not.
+    askers: Vec<Option<(Ticket, Asker)>>,
+    vacant: Vec<u32>,
+    tickets: u32,
 }
+
+/// Tickets count up in their high half, so that an answer that comes late finds nobody else.
+const TICKET_PLACE_BITS: u32 = 32;
 
 impl Connections {
     /// Takes a new connection in, or says why not.
@@ -40,7 +45,12 @@ impl Connections {
     /// Forgets a connection and everything it asked. Answers that come later find nobody.
     pub(super) fn close(&mut self, connection: ConnectionId) {
         if self.open.remove(&connection).is_some() {
-            self.askers.retain(|_, asker| asker.connection != connection);
+            for (place, entry) in self.askers.iter_mut().enumerate() {
+                if entry.is_some_and(|(_, asker)| asker.connection == connection) {
+                    *entry = None;
+                    self.vacant.push(place as u32);
+                }
+            }
         }
     }
 
@@ -53,19 +63,27 @@ impl Connections {
             )));
         }
         *unanswered += 1;
-        self.tickets += 1;
-        self.askers.insert(self.tickets, asker);
-        Some(Ok(self.tickets))
+        self.tickets = self.tickets.wrapping_add(1);
+        let place = self.vacant.pop().unwrap_or_else(|| {
+            self.askers.push(None);
+            self.askers.len() as u32 - 1
+        });
+        let ticket = Ticket::from(self.tickets) << TICKET_PLACE_BITS | Ticket::from(place);
+        self.askers[place as usize] = Some((ticket, asker));
+        Some(Ok(ticket))
     }
 
     /// Who asked, without having answered yet.
     pub(super) fn asker(&self, ticket: Ticket) -> Option<Asker> {
-        self.askers.get(&ticket).copied()
+        let (known, asker) = (*self.askers.get(ticket as u32 as usize)?)?;
+        (known == ticket).then_some(asker)
     }
 
     /// Takes out who asked: the answer goes to them now. None if they are gone.
     pub(super) fn answer(&mut self, ticket: Ticket) -> Option<Asker> {
-        let asker = self.askers.remove(&ticket)?;
+        let asker = self.asker(ticket)?;
+        self.askers[ticket as u32 as usize] = None;
+        self.vacant.push(ticket as u32);
         let unanswered = self.open.get_mut(&asker.connection).expect("a closed connection takes its tickets along");
         *unanswered -= 1;
         Some(asker)
@@ -77,7 +95,9 @@ impl Connections {
 
     pub(super) fn invariants(&self) {
         let unanswered: usize = self.open.values().sum();
-        assert!(unanswered == self.askers.len(), "{unanswered} unanswered requests, {} tickets", self.askers.len());
+        let tickets = self.askers.iter().flatten().count();
+        assert!(unanswered == tickets, "{unanswered} unanswered requests, {tickets} tickets");
+        assert!(tickets + self.vacant.len() == self.askers.len(), "{} vacant places", self.vacant.len());
         assert!(self.open.len() <= CONNECTIONS_PER_SHARD_MAX, "{} connections", self.open.len());
     }
 }

@@ -14,6 +14,7 @@ mod connections;
 mod event;
 mod members;
 mod reads;
+mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +32,8 @@ use quarry_protocol::message::{NodeInfo, Refusal, Reply, Request};
 use quarry_protocol::replica::{Replica, ReplicaEffect, ReplicaEvent, Slot, Ticket};
 use quarry_protocol::time::Micros;
 use reads::{Reads, Wanted};
-use std::collections::{BTreeSet, VecDeque};
+use slots::HeldSlots;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What a shard needs to know of the world.
@@ -55,7 +57,7 @@ pub struct Shard {
     store: Store,
     reads: Reads,
     /// Payload slots that came with a put and were not released yet.
-    slots: BTreeSet<Slot>,
+    slots: HeldSlots,
     /// What the replica was last told about the space.
     full: Option<(u64, u64)>,
     /// Whether the operator was told that the disk failed.
@@ -88,7 +90,7 @@ impl Shard {
             replica,
             store: Store::new(config.store, replayed),
             reads: Reads::default(),
-            slots: BTreeSet::new(),
+            slots: HeldSlots::default(),
             full: None,
             failed: false,
             stop: Stop::NotAsked,
@@ -353,7 +355,7 @@ impl Shard {
     }
 
     fn release(&mut self, slot: Slot) {
-        let held = self.slots.remove(&slot);
+        let held = self.slots.remove(slot);
         assert!(held, "{slot:?} released twice, or never taken");
         self.effects.push_back(ShardEffect::Release { slot });
     }

@@ -24,6 +24,11 @@ impl BatchBody {
         Self { open: vec![0; BATCH_HEADER_BYTES], bytes: BATCH_HEADER_BYTES as u32, ..Self::default() }
     }
 
+    /// Makes room for so many chunks at once.
+    pub(super) fn reserve_chunks(&mut self, chunks: usize) {
+        self.parts.reserve(2 * chunks + 2);
+    }
+
     /// A whole batch of records.
     pub(super) fn of_records(records: &[Record]) -> Self {
         let mut body = Self::new();
@@ -54,8 +59,12 @@ impl BatchBody {
     /// Adds a chunk and says at which byte of the batch it lies.
     pub(super) fn push_chunk(&mut self, header: &ChunkHeader, slot: Slot) -> u32 {
         let at = self.bytes;
-        self.push_head(&header.encode());
-        self.parts.push(Part::Bytes(std::mem::take(&mut self.open)));
+        let head = header.encode();
+        self.count_head(&head);
+        if !self.open.is_empty() {
+            self.parts.push(Part::Bytes(std::mem::take(&mut self.open)));
+        }
+        self.parts.push(Part::Head(head));
         self.parts.push(Part::Slot { slot, len: header.length });
         self.bytes += header.length;
         at
@@ -73,8 +82,12 @@ impl BatchBody {
     }
 
     fn push_head(&mut self, head: &[u8]) {
-        self.heads_crc = heads_crc(self.heads_crc, head);
+        self.count_head(head);
         self.open.extend_from_slice(head);
+    }
+
+    fn count_head(&mut self, head: &[u8]) {
+        self.heads_crc = heads_crc(self.heads_crc, head);
         self.bytes += head.len() as u32;
         self.entries += 1;
     }

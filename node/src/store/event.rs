@@ -1,6 +1,7 @@
 //! What goes into a store and what comes out of it.
 
 use quarry_protocol::ids::{ChunkSeq, LogId, SegmentId};
+use quarry_protocol::limits::CHUNK_HEADER_BYTES;
 use quarry_protocol::replica::Slot;
 
 /// What happened.
@@ -40,6 +41,8 @@ pub enum StoreEvent<'a> {
 pub enum Part {
     /// These bytes.
     Bytes(Vec<u8>),
+    /// A chunk's header: as many as there are chunks, so they have no memory of their own.
+    Head([u8; CHUNK_HEADER_BYTES]),
     /// The first `len` bytes of a received payload.
     Slot {
         /// Where it lies.
@@ -54,6 +57,7 @@ impl Part {
     pub fn len(&self) -> u32 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u32,
+            Self::Head(head) => head.len() as u32,
             Self::Slot { len, .. } => *len,
         }
     }

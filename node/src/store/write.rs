@@ -36,6 +36,13 @@ impl Batch {
         Self { kind, part: 0, parts: 1, position, body, chunks, slots, order_through: None, omits }
     }
 
+    /// Makes room for so many chunks, so that none of them allocates.
+    fn reserve_chunks(&mut self, chunks: usize) {
+        self.body.reserve_chunks(chunks);
+        self.chunks.reserve_exact(chunks);
+        self.slots.reserve_exact(chunks);
+    }
+
     fn place(&mut self, file: u32, header: &ChunkHeader, at: u32, copied_from: Option<Place>) -> u32 {
         let key = ChunkKey { log: header.log, segment: header.segment, seq: header.seq };
         let place = Place { file, position: self.position as u32 + at, length: header.length };
@@ -155,6 +162,7 @@ impl Store {
     fn write_data(&mut self) -> bool {
         let open = self.open.as_ref().expect("data goes to the open file");
         let mut batch = Batch::new(BatchKind::Data, open.at, BatchBody::new());
+        batch.reserve_chunks(self.queue.len().min(BATCH_ENTRIES_MAX));
         self.take_queued(&mut batch);
         if batch.body.entries > 0 || !self.head_may_be_placed() {
             self.take_note(&mut batch);

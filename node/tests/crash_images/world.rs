@@ -178,6 +178,7 @@ impl World {
         for part in parts {
             match part {
                 Part::Bytes(bytes) => buffer.extend_from_slice(bytes),
+                Part::Head(head) => buffer.extend_from_slice(head),
                 Part::Slot { slot, len } => buffer.extend_from_slice(&self.slots[slot][..*len as usize]),
             }
         }

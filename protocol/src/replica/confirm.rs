@@ -24,7 +24,7 @@ impl Replica {
                 InFlight::Record(record) => self.confirm_record(&record),
                 InFlight::Loss => {}
             }
-            for waiting in self.waiting.remove(&self.stored).unwrap_or_default() {
+            while let Some(waiting) = self.waiting.remove(self.stored) {
                 self.answer(waiting, self.stored);
             }
         }
@@ -34,7 +34,7 @@ impl Replica {
         let known = self.logs.get_mut(&log).expect("a log is never forgotten");
         known.durable.fence = known.durable.fence.max(segment.epoch);
         let segment = known.segments.get_mut(&segment).expect("a segment with a chunk on its way is kept");
-        let pending = segment.pending.remove(&seq);
+        let pending = segment.pending.remove(seq);
         assert!(
             pending.is_some_and(|p| p.order == self.stored),
             "{seq}: order {} stored, pending is {pending:?}",
@@ -74,7 +74,7 @@ impl Replica {
         if order <= self.stored {
             self.answer(waiting, order);
         } else {
-            self.waiting.entry(order).or_default().push(waiting);
+            self.waiting.push(order, waiting);
         }
     }
 
@@ -145,7 +145,7 @@ impl Replica {
             return;
         }
         self.failed = Some(why.to_string());
-        for waiting in core::mem::take(&mut self.waiting).into_values().flatten() {
+        for waiting in core::mem::take(&mut self.waiting).drain() {
             let (Waiting::Put { to, .. }
             | Waiting::PutBelowFloor { to, .. }
             | Waiting::Fence { to, .. }

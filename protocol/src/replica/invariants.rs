@@ -17,10 +17,10 @@ impl Replica {
             self.ordered
         );
         assert!(self.logs.len() <= LOGS_PER_SHARD_MAX, "{} logs, the most is {LOGS_PER_SHARD_MAX}", self.logs.len());
-        if let Some((&order, _)) = self.waiting.first_key_value() {
+        if let Some(order) = self.waiting.first() {
             assert!(order > self.stored, "an answer waits for order {order}, stored is {}", self.stored);
         }
-        if let Some((&order, _)) = self.waiting.last_key_value() {
+        if let Some(order) = self.waiting.last() {
             assert!(order <= self.ordered, "an answer waits for order {order}, ordered is {}", self.ordered);
         }
         assert!(self.failed.is_none() || self.waiting.is_empty(), "answers wait on a failed disk");
@@ -47,7 +47,7 @@ impl Log {
             assert!(id.epoch <= self.told.fence, "segment {id} is above fence {}", self.told.fence);
             // P3: once a fence is durable, nothing that a writer put below it is on its way. This is why a freeze may say
             // "never".
-            if segment.pending.values().any(|pending| !pending.copy) {
+            if segment.pending.iter().any(|(_, pending)| !pending.copy) {
                 assert!(
                     id.epoch >= self.durable.fence,
                     "puts of {id} in flight below durable fence {}",
@@ -67,7 +67,7 @@ impl Segment {
         }
         let oldest = self.oldest();
         assert!(oldest.is_none_or(|oldest| oldest >= floor), "{oldest:?} is kept below floor {floor}");
-        for (seq, pending) in &self.pending {
+        for (seq, pending) in self.pending.iter() {
             assert!(pending.order > stored, "{seq} waits for order {}, stored is {stored}", pending.order);
         }
     }

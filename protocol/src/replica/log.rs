@@ -1,5 +1,6 @@
 //! What a replica remembers of one log.
 
+use super::in_order::InOrder;
 use crate::chunk::ChunkHeader;
 use crate::digest::Digest;
 use crate::ids::{ChunkSeq, LogId, SegmentId};
@@ -32,7 +33,7 @@ pub(super) struct Segment {
     /// What may have been acknowledged and cannot be read. Disjoint from `held`.
     pub(super) lost: SeqRanges,
     /// What is on its way to the disk.
-    pub(super) pending: BTreeMap<ChunkSeq, Pending>,
+    pub(super) pending: InOrder<ChunkSeq, Pending>,
     /// When something of it became durable here last; 0 if that was before this start.
     pub(super) stored_at: Micros,
 }

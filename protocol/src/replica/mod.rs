@@ -17,6 +17,7 @@ mod confirm;
 mod control;
 mod durable;
 mod event;
+mod in_order;
 mod invariants;
 mod log;
 mod notes;
@@ -39,6 +40,7 @@ use crate::time::Micros;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
+use in_order::InOrder;
 use log::{Absent, Log};
 
 /// The machine. See the module's documentation.
@@ -54,7 +56,7 @@ pub struct Replica {
     /// What the store effects after `stored` will have changed, in order.
     in_flight: VecDeque<InFlight>,
     /// Answers that wait until an order is durable.
-    waiting: BTreeMap<u64, Vec<Waiting>>,
+    waiting: InOrder<u64, Waiting>,
     full: Option<(u64, u64)>,
     failed: Option<String>,
     effects: VecDeque<ReplicaEffect>,
@@ -99,7 +101,7 @@ impl Replica {
             ordered: 0,
             stored: 0,
             in_flight: VecDeque::new(),
-            waiting: BTreeMap::new(),
+            waiting: InOrder::default(),
             full: None,
             failed: None,
             effects: VecDeque::new(),

@@ -97,8 +97,9 @@ impl Replica {
         log.told.fence = log.told.fence.max(segment.epoch);
         let segment = log.segments.entry(segment).or_default();
         segment.watermark = segment.watermark.max(header.watermark);
-        let replaced = segment.pending.insert(seq, Pending::new(order, header, copy));
-        assert!(replaced.is_none(), "{seq} was on its way already: {replaced:?}");
+        let known = segment.pending.get(seq);
+        assert!(known.is_none(), "{seq} was on its way already: {known:?}");
+        segment.pending.push(seq, Pending::new(order, header, copy));
         self.wait(order, Waiting::Put { to: from, key, copy });
     }
 
@@ -154,7 +155,7 @@ impl Log {
             return Ok(Taken::BeingTrimmed { order: self.floor_order });
         }
         let Some(known) = self.segments.get(&segment) else { return Ok(Taken::New) };
-        if let Some(pending) = known.pending.get(&seq) {
+        if let Some(pending) = known.pending.get(seq) {
             // P1: a writer gives a seq one content.
             return if pending.is_same(header) {
                 Ok(Taken::OnItsWay { order: pending.order })

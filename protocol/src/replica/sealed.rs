@@ -59,7 +59,7 @@ impl Replica {
             let mut seqs = core::mem::take(&mut found.held);
             found.lost.iter().for_each(|(from, to)| seqs.insert(from, to));
             // What came later is in the place of what was there before.
-            found.pending.keys().for_each(|seq| seqs.remove(*seq, seq.next()));
+            found.pending.iter().for_each(|(seq, _)| seqs.remove(seq, seq.next()));
             if found.is_empty() {
                 known.segments.remove(&segment);
             }

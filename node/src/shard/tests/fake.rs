@@ -222,6 +222,7 @@ impl Fake {
         for part in parts {
             match part {
                 Part::Bytes(bytes) => whole.extend_from_slice(bytes),
+                Part::Head(head) => whole.extend_from_slice(head),
                 Part::Slot { slot, len } => whole.extend_from_slice(&self.slots[slot][..*len as usize]),
             }
         }

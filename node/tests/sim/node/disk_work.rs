@@ -57,6 +57,7 @@ impl Node {
         for part in parts {
             match part {
                 Part::Bytes(piece) => buffer.extend_from_slice(piece),
+                Part::Head(head) => buffer.extend_from_slice(head),
                 Part::Slot { slot, len } => {
                     let payload = self.shards[shard].slots[slot.0 as usize].as_ref().expect("a slot in use");
                     buffer.extend_from_slice(&payload[..*len as usize]);
