@@ -3,7 +3,7 @@
 use super::Samples;
 use serde::{Deserialize, Serialize};
 
-/// The stages of appends, from their receipts. All are of the replica whose answer made the quorum, so that they add up to the
+/// The stages of appends, from their receipts ([`quarry_client::AppendTimes`]): they follow each other and add up to the
 /// append.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
