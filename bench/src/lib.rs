@@ -24,4 +24,5 @@ pub mod ratios;
 pub mod report;
 pub mod result;
 pub mod rounds;
+pub mod size;
 pub mod tiers;

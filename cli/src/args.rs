@@ -4,8 +4,8 @@ mod bench;
 
 pub(crate) use bench::{BenchAppendArgs, BenchCommand, BenchTiersArgs, PhaseArg, PipeReceiverArgs};
 
-use crate::size::Size;
 use clap::{Args, Parser, Subcommand};
+use quarry_bench::size::Size;
 use std::path::PathBuf;
 
 /// Quarry: a chunk store. Logs of chunks, replicated to a quorum of storage nodes.

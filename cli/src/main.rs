@@ -20,7 +20,6 @@ mod orphans;
 mod output;
 mod progress;
 mod repair;
-mod size;
 mod start;
 mod status;
 mod store;

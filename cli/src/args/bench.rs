@@ -1,8 +1,8 @@
 //! What `quarry bench` is told.
 
 use super::positive;
-use crate::size::Size;
 use clap::{Args, Subcommand};
+use quarry_bench::size::Size;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
