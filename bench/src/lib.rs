@@ -25,4 +25,5 @@ pub mod report;
 pub mod result;
 pub mod rounds;
 pub mod size;
+pub mod suite;
 pub mod tiers;
