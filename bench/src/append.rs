@@ -1,15 +1,16 @@
 //! Appends to a log, measured from the moment each was due: the clock starts before the writer's window is asked for
 //! room, never after (pitfall 43).
 
-use crate::latencies::Latencies;
+use crate::drive::{self, Lane};
 use crate::measured::{Measured, Until};
 use crate::noise::Noise;
-use crate::pacer::Pacer;
 use bytes::Bytes;
-use quarry_client::{AppendError, LogWriter, PendingAppend};
-use std::collections::VecDeque;
-use std::time::Instant;
-use tokio::sync::mpsc;
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+use quarry_client::{AppendError, LogWriter};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
 
 /// Different payloads that are appended in turn: made before the clock starts.
 const PAYLOADS: usize = 16;
@@ -53,10 +54,14 @@ impl Appends {
 
     /// Appends under `load` until `until`, and waits for every acknowledgement.
     pub async fn measure(&self, writer: &LogWriter, load: Load, until: Until) -> Result<Measured, AppendError> {
-        match load {
-            Load::Closed { depth } => self.closed(writer, depth.max(1), until).await,
-            Load::Open { per_second } => self.open(writer, per_second, until).await,
+        let failure = Rc::default();
+        let lane = AppendLane { appends: self, writer, next: Cell::new(0), failure: Rc::clone(&failure) };
+        let part = drive::measure(&[lane], load, until, self.chunk_bytes as u64, None).await;
+        if let Some(why) = failure.take() {
+            return Err(why);
         }
+        let (latencies, elapsed) = (part.from_due.latencies(), Duration::from_secs_f64(part.seconds));
+        Ok(Measured { latencies, bytes: part.bytes, elapsed })
     }
 
     /// The payload of append `number`.
@@ -64,55 +69,37 @@ impl Appends {
     pub fn payload(&self, number: u64) -> Bytes {
         self.payloads[number as usize % PAYLOADS].clone()
     }
+}
 
-    async fn closed(&self, writer: &LogWriter, depth: usize, until: Until) -> Result<Measured, AppendError> {
-        let begun_at = Instant::now();
-        let (mut begun, mut latencies) = (0, Latencies::new());
-        let mut in_flight: VecDeque<(Instant, PendingAppend)> = VecDeque::with_capacity(depth);
-        loop {
-            while in_flight.len() < depth && until.allows(begun, begun_at.elapsed()) {
-                let due_at = Instant::now();
-                in_flight.push_back((due_at, writer.append(self.payload(begun)).await?));
-                begun += 1;
+/// Appends to one log. The first failure ends it.
+struct AppendLane<'a> {
+    appends: &'a Appends,
+    writer: &'a LogWriter,
+    next: Cell<u64>,
+    failure: Rc<RefCell<Option<AppendError>>>,
+}
+
+impl Lane for AppendLane<'_> {
+    type Pending = LocalBoxFuture<'static, bool>;
+
+    async fn begin(&self) -> Option<Self::Pending> {
+        let failure = Rc::clone(&self.failure);
+        let note = move |outcome: Result<_, AppendError>| match outcome {
+            Ok(_) => true,
+            Err(why) => {
+                failure.borrow_mut().get_or_insert(why);
+                false
             }
-            // Acknowledgements come in order (P2), so the oldest is the next.
-            let Some((due_at, pending)) = in_flight.pop_front() else { break };
-            pending.await?;
-            latencies.record(due_at.elapsed());
+        };
+        match self.writer.append(self.appends.payload(self.next.get())).await {
+            Ok(pending) => {
+                self.next.set(self.next.get() + 1);
+                Some(pending.map(note).boxed_local())
+            }
+            Err(why) => {
+                self.failure.borrow_mut().get_or_insert(why);
+                None
+            }
         }
-        Ok(self.measured(latencies, begun_at))
-    }
-
-    async fn open(&self, writer: &LogWriter, per_second: f64, until: Until) -> Result<Measured, AppendError> {
-        let mut pacer = Pacer::start(per_second, until);
-        let begun_at = Instant::now();
-        let (sent, mut acknowledged) = mpsc::unbounded_channel::<(Instant, PendingAppend)>();
-        let sending = async {
-            let mut number = 0;
-            while let Some(due_at) = pacer.next().await {
-                let pending = writer.append(self.payload(number)).await?;
-                number += 1;
-                if sent.send((due_at, pending)).is_err() {
-                    break;
-                }
-            }
-            drop(sent);
-            Ok(())
-        };
-        let receiving = async {
-            let mut latencies = Latencies::new();
-            while let Some((due_at, pending)) = acknowledged.recv().await {
-                pending.await?;
-                latencies.record(due_at.elapsed());
-            }
-            Ok(latencies)
-        };
-        let ((), latencies) = futures::future::try_join(sending, receiving).await?;
-        Ok(self.measured(latencies, begun_at))
-    }
-
-    fn measured(&self, latencies: Latencies, begun_at: Instant) -> Measured {
-        let bytes = latencies.count() * self.chunk_bytes as u64;
-        Measured { latencies, bytes, elapsed: begun_at.elapsed() }
     }
 }

@@ -41,6 +41,11 @@ impl Latencies {
         self.histogram.iter_recorded().map(|step| (step.value_iterated_to(), step.count_since_last_iteration()))
     }
 
+    /// Forgets every sample.
+    pub fn clear(&mut self) {
+        self.histogram.reset();
+    }
+
     /// Adds every sample of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.histogram.add(&other.histogram).expect("both histograms have the same bounds");
