@@ -10,6 +10,7 @@ pub mod device;
 pub mod drill;
 mod drive;
 pub mod environment;
+pub mod integrity;
 pub mod latencies;
 pub mod local_cluster;
 pub mod loopback;
