@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod device;
 pub mod drill;
 mod drive;
+pub mod engine;
 pub mod environment;
 pub mod integrity;
 pub mod latencies;

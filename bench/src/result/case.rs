@@ -58,7 +58,7 @@ pub struct Baseline {
     pub write_bytes: u64,
     /// Writes to the raw device in flight: as many as all replicas together would have.
     pub device_in_flight: usize,
-    /// The raw device: O_DIRECT|O_DSYNC over a pre-written file, by io_uring.
+    /// The raw device: `O_DIRECT|O_DSYNC` over a pre-written file, by `io_uring`.
     pub device: Vec<PartResult>,
     /// A message of the same size over TCP on 127.0.0.1 and a short answer, one at a time.
     pub loopback: Vec<PartResult>,

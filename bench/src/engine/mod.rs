@@ -1,0 +1,251 @@
+//! Runs a suite: every case on its targets, side by side, with the physical limit in the same rounds.
+//!
+//! ```text
+//!  round 0 (does not count)   device ─ loopback ─ pipe ─ target a ─ target b
+//!  round 1                    target b ─ target a ─ pipe ─ loopback ─ device
+//!  round 2                    device ─ loopback ─ pipe ─ target a ─ target b        ...
+//! ```
+//! All take turns, so that a machine that slows down meanwhile slows all of them; who goes first alternates. Every part is
+//! measured by [`crate::drive`] on both clocks. Between parts, logs that have grown are read back, compared and trimmed; at the end
+//! of a case every log is taken over once more, appended to, read back and deleted. What does not come back as it was
+//! acknowledged is in the verdict, whatever the figures are.
+
+mod baseline;
+mod ladder;
+mod log;
+mod phases;
+mod rounds;
+mod side;
+mod stages;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use crate::append::Load;
+use crate::device::DeviceError;
+use crate::environment::Environment;
+use crate::integrity::ReadBackError;
+use crate::local_cluster::NodeError;
+use crate::pipe::PipeError;
+use crate::result::{BenchResult, CaseLoad, CaseResult, SCHEMA};
+use crate::suite::{CaseSpec, ChunkSize, LoadSpec, Suite};
+use side::{Side, WARM_UP_CHUNK_BYTES};
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+use target::Target;
+
+/// How long everything is left alone before each part: what the last one left behind (a straggler's writes, a quiet shard's mark,
+/// deletions) must not fall into it.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Where and how a suite is run.
+#[derive(Clone, Debug)]
+pub struct EngineSetup {
+    /// The `quarry` binary, for nodes and the bare pipe.
+    pub binary: PathBuf,
+    /// Where nodes' files and the raw device's go.
+    pub dir: PathBuf,
+    /// The command line; for the report.
+    pub command: Vec<String>,
+}
+
+/// What a run tells of itself.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// Something begins that takes so many steps; of some not all are needed.
+    Begin {
+        /// What.
+        name: &'a str,
+        /// Most steps.
+        steps: usize,
+    },
+    /// A step of it is done.
+    Step,
+    /// Something that whoever reads the figures should know.
+    Note(&'a str),
+}
+
+/// Why a run ended without a result.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A node.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// A store.
+    #[error("target {target:?}: {why}")]
+    Target {
+        /// Which.
+        target: String,
+        /// What happened.
+        why: String,
+    },
+    /// A log.
+    #[error("log {log:?}: {why}")]
+    Log {
+        /// Which.
+        log: String,
+        /// What happened.
+        why: String,
+    },
+    /// What was acknowledged cannot be read at all.
+    #[error(transparent)]
+    ReadBack(#[from] ReadBackError),
+    /// The raw device.
+    #[error("raw device: {0}")]
+    Device(#[from] DeviceError),
+    /// The loopback connection.
+    #[error("loopback: {0}")]
+    Loopback(io::Error),
+    /// The bare pipe.
+    #[error(transparent)]
+    Pipe(#[from] PipeError),
+    /// A part in which nothing was done.
+    #[error("case {case:?}: a part measured nothing: give it more time (part_seconds)")]
+    Empty {
+        /// Which case.
+        case: String,
+    },
+}
+
+/// One case with chunks of one size.
+struct CasePlan<'a> {
+    spec: &'a CaseSpec,
+    name: String,
+    chunk: ChunkSize,
+    rounds: usize,
+    part: Duration,
+    seed: u64,
+    /// Indices of its targets.
+    targets: Vec<usize>,
+    /// What the names of its logs begin with: of this run and case, and of no other.
+    prefix: String,
+}
+
+impl CasePlan<'_> {
+    fn log_name(&self, target: usize, which: &str) -> String {
+        format!("{}-{target}-{which}", self.prefix)
+    }
+
+    fn load(&self) -> CaseLoad {
+        match &self.spec.load {
+            LoadSpec::Closed { depth } => CaseLoad::Closed { depth: *depth },
+            LoadSpec::Open { per_second } => CaseLoad::Open { per_second: *per_second },
+            LoadSpec::Ladder(ladder) => CaseLoad::Ladder { p99_us_max: ladder.p99_us_max },
+            LoadSpec::Phase(phase) => CaseLoad::Phase { phase: phase.kind.name().to_owned(), depth: phase.depth },
+        }
+    }
+}
+
+/// A run under way.
+struct Engine<'a> {
+    setup: &'a EngineSetup,
+    targets: Vec<Target>,
+    say: &'a dyn Fn(Progress<'_>),
+}
+
+/// Runs `suite`, which must be one that [`Suite::checked`] gave; `say` is told how far it is. Must be called on a thread that lives
+/// as long as the process: nodes end with it.
+pub async fn run(suite: &Suite, setup: &EngineSetup, say: &dyn Fn(Progress<'_>)) -> Result<BenchResult, EngineError> {
+    let (begun_at, begun) = (Instant::now(), SystemTime::now());
+    let mut engine = Engine { setup, targets: Vec::new(), say };
+    say(Progress::Begin { name: "starting targets", steps: suite.targets.len() });
+    for (index, spec) in suite.targets.iter().enumerate() {
+        engine.targets.push(Target::start(spec, index, suite.seed, &setup.binary, &setup.dir).await?);
+        say(Progress::Step);
+    }
+    let cases = engine.cases(suite).await;
+    let facts = engine.targets.iter().map(|target| target.facts.clone()).collect();
+    for target in engine.targets {
+        target.stop().await?;
+    }
+    Ok(BenchResult {
+        schema: SCHEMA.to_owned(),
+        name: suite.name.clone(),
+        begun_unix_seconds: begun.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        seconds: begun_at.elapsed().as_secs_f64(),
+        command: setup.command.clone(),
+        suite: suite.to_toml(),
+        environment: Environment::of(&setup.dir),
+        targets: facts,
+        cases: cases?,
+    })
+}
+
+impl Engine<'_> {
+    async fn cases(&mut self, suite: &Suite) -> Result<Vec<CaseResult>, EngineError> {
+        let run = getrandom::u64().map_err(|why| EngineError::Target {
+            target: "this machine".to_owned(),
+            why: format!("no random numbers: {why}"),
+        })?;
+        self.warm_up(suite, run).await?;
+        let mut results = Vec::new();
+        for spec in &suite.cases {
+            for chunk in &spec.chunks {
+                let place = |name: &String| suite.targets.iter().position(|target| target.name == *name);
+                let plan = CasePlan {
+                    spec,
+                    name: spec.name_with(*chunk),
+                    chunk: *chunk,
+                    rounds: spec.rounds.unwrap_or(suite.rounds),
+                    part: Duration::from_secs_f64(spec.part_seconds.unwrap_or(suite.part_seconds)),
+                    seed: suite.seed,
+                    targets: spec.targets.iter().filter_map(place).collect(),
+                    prefix: format!("bench-{run:016x}-{}", results.len()),
+                };
+                results.push(self.case(&plan).await?);
+            }
+        }
+        Ok(results)
+    }
+
+    async fn case(&mut self, plan: &CasePlan<'_>) -> Result<CaseResult, EngineError> {
+        let (baseline, targets) = match &plan.spec.load {
+            LoadSpec::Closed { depth } => rounds::run(self, plan, Load::Closed { depth: *depth }).await?,
+            LoadSpec::Open { per_second } => rounds::run(self, plan, Load::Open { per_second: *per_second }).await?,
+            LoadSpec::Ladder(ladder) => rounds::climb(self, plan, *ladder).await?,
+            LoadSpec::Phase(phase) => (None, phases::run(self, plan, *phase).await?),
+        };
+        Ok(CaseResult {
+            name: plan.name.clone(),
+            load: plan.load(),
+            logs: plan.spec.logs,
+            part_seconds: plan.part.as_secs_f64(),
+            baseline,
+            targets,
+        })
+    }
+
+    /// Fills every file of nodes that were made for this run, once.
+    async fn warm_up(&mut self, suite: &Suite, run: u64) -> Result<(), EngineError> {
+        for index in 0..self.targets.len() {
+            let spec = &self.targets[index].spec;
+            let Some(bytes) = spec.nodes.as_ref().and_then(|nodes| nodes.warm_up) else { continue };
+            let name = format!("warming up {}", spec.name);
+            (self.say)(Progress::Begin { name: &name, steps: 1 });
+            let chunk = ChunkSize::Bytes(crate::size::Size(u64::from(WARM_UP_CHUNK_BYTES)));
+            let spec = CaseSpec::new("warm-up", LoadSpec::Closed { depth: 1 });
+            let prefix = format!("bench-{run:016x}-warm-up");
+            let (seed, part) = (suite.seed, Duration::ZERO);
+            let plan = CasePlan { spec: &spec, name, chunk, rounds: 0, part, seed, targets: vec![index], prefix };
+            let mut side = Side::open(&plan, index, &mut self.targets[index], None).await?;
+            side.warm_up(bytes.0).await?;
+            side.finish().await?;
+            (self.say)(Progress::Step);
+        }
+        Ok(())
+    }
+
+    /// Says what went wrong in a part, if something did: the figures count it.
+    fn note_failures(&self, plan: &CasePlan<'_>, side: &Side, failed: u64) {
+        if failed > 0 {
+            let why = side.first_failure().map_or_else(
+                || "they were never handed over: the store did not take them in time".to_owned(),
+                |why| format!("the first: {why}"),
+            );
+            let target = &self.targets[side.target].spec.name;
+            let note = format!("case {:?} on {target:?}: {failed} operations of a part failed; {why}", plan.name);
+            (self.say)(Progress::Note(&note));
+        }
+    }
+}
