@@ -3,7 +3,7 @@
 #
 #   make test        formatting, lints, every test, the planted bugs, the specification at small bounds, the traces
 #   make demo        store a file on three nodes, kill one, take over, read back, compare (INPUT=path for a file of yours)
-#   make bench       appends beside the raw device, at depth 1 and 16
+#   make bench       the quick suite: appends beside the raw device, a rate ladder, takeovers (SUITE=full for all)
 #   make drill       real nodes treated badly while clients use them: DRILL_SECONDS=300 DRILL_SEED=
 #   make test-long   the tests again, optimised and with many more cases
 #
@@ -17,6 +17,8 @@ CARGO    ?= cargo
 # The demo and the benchmark need a disk that takes direct writes: not tmpfs.
 DEMO_DIR  ?= target/demo
 BENCH_DIR ?= target/bench
+# A suite that comes along, or a file: see bench/suites.
+SUITE     ?= quick
 DRILL_DIR ?= target/drill
 DRILL_SECONDS ?= 300
 # A random one unless it is given.
@@ -71,8 +73,7 @@ demo:
 
 bench:
 	$(CARGO) build --release --locked --package quarry
-	$(CARGO) run --release --locked --package quarry -- bench append --depth 1 --dir "$(BENCH_DIR)"
-	$(CARGO) run --release --locked --package quarry -- bench append --depth 16 --dir "$(BENCH_DIR)"
+	$(CARGO) run --release --locked --package quarry -- bench run $(SUITE) --dir "$(BENCH_DIR)" --out "$(BENCH_DIR)/result"
 
 drill:
 	$(CARGO) run --release --locked --package quarry -- drill --dir "$(DRILL_DIR)" --seconds $(DRILL_SECONDS) \

@@ -1,6 +1,7 @@
 //! What `quarry bench` is told.
 
 use super::positive;
+use crate::bench::BenchRunArgs;
 use clap::{Args, Subcommand};
 use quarry_bench::size::Size;
 use std::path::PathBuf;
@@ -9,6 +10,8 @@ use std::path::PathBuf;
 pub(crate) enum BenchCommand {
     /// Quorum appends beside the raw device and a loopback round trip, in alternating rounds
     Append(BenchAppendArgs),
+    /// A suite of loads and phases on stores side by side, beside the raw device, with a verdict on what was acknowledged
+    Run(Box<BenchRunArgs>),
     /// Appends to storage nodes, to object stores with published latencies (emulated) and to any other store, in one table
     Tiers(BenchTiersArgs),
     /// A process of the bare pipe, started by the others

@@ -3,8 +3,12 @@
 mod phases;
 mod pipe;
 mod repairing;
+mod run;
+mod run_args;
 pub(crate) mod text;
 mod tiers;
+
+pub(crate) use run_args::BenchRunArgs;
 
 use crate::args::{BenchAppendArgs, BenchCommand, PhaseArg};
 use crate::dev::StopSignals;
@@ -33,6 +37,12 @@ pub(crate) async fn run(command: BenchCommand, store: Option<String>, output: Ou
     let mut stop = StopSignals::new()?;
     let args = match command {
         BenchCommand::Append(args) => args,
+        BenchCommand::Run(args) => {
+            return tokio::select! {
+                () = stop.recv() => Err(Failure::new("interrupted")),
+                health = run::run(&args, store, output) => health,
+            };
+        }
         BenchCommand::PipeReceiver(args) => return pipe::receive(&args),
         BenchCommand::Tiers(args) => {
             make_directory(&args.dir)?;
