@@ -1,6 +1,7 @@
 //! One machine over one bucket, by hand: every conflict and every ambiguity.
 
 mod answers;
+mod copies;
 mod looks;
 mod puts;
 mod sweeps;
