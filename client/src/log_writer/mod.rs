@@ -148,6 +148,9 @@ impl LogWriter {
     /// Appends a chunk. Waits until the window has room for it, then hands out its seq, sends it to every replica and
     /// returns; the append is committed when the returned future resolves.
     ///
+    /// While other appends are in flight, the chunk goes out as soon as the caller waits for anything: chunks that are appended in a
+    /// row share system calls. A caller that does something long in between without waiting holds it up.
+    ///
     /// Dropping this future before it resolves appends nothing. The payload is not copied; it is held until every replica
     /// has it or has been left behind.
     pub async fn append(&self, payload: Bytes) -> Result<PendingAppend, AppendError> {

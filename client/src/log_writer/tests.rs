@@ -174,6 +174,28 @@ fn is_pending(append: &mut PendingAppend) -> bool {
     append.now_or_never().is_none()
 }
 
+/// The first append of an idle writer goes out at once; those that follow go out together when the caller waits, or once there
+/// are as many as a system call sends.
+#[tokio::test]
+async fn appends_in_a_row_share_a_flush() {
+    let scripted = scripted(Window { chunks: 1000, bytes: 1000 }, LONG);
+    settle().await;
+    let flushes = || scripted.links[0].flushes.load(Ordering::Relaxed);
+    let append = || scripted.writer.try_append(payload(1)).unwrap();
+    let before = flushes();
+    let mut appends = vec![append()];
+    assert_eq!(flushes(), before + 1, "nothing was in flight");
+    appends.extend((0..10).map(|_| append()));
+    assert_eq!(flushes(), before + 1, "the caller did not wait yet");
+    settle().await;
+    assert_eq!(flushes(), before + 2, "ten appends, one flush");
+    appends.extend((0..40).map(|_| append()));
+    assert_eq!(flushes(), before + 3, "the caller waits for nothing");
+    settle().await;
+    assert_eq!(flushes(), before + 4);
+    assert_eq!(scripted.links[0].seqs(), (100..151).collect::<Vec<_>>());
+}
+
 /// P2: an append is acknowledged when two of three have it and everything before it is committed; the third is not waited
 /// for.
 #[tokio::test]
