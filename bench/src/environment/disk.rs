@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The file system and device under a directory. `None` is "not known", never "no".
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DiskFacts {
     /// Type of the file system, such as `ext4`.
     pub file_system: Option<String>,
@@ -17,6 +18,8 @@ pub struct DiskFacts {
     pub mount_options: Option<String>,
     /// The block device, such as `nvme0n1`; `None` for a file system without one of its own.
     pub device: Option<String>,
+    /// Its model, as it names itself; of a virtual disk, which has none, its driver.
+    pub model: Option<String>,
     /// Smallest unit the device addresses, in bytes.
     pub logical_block_bytes: Option<u64>,
     /// Smallest unit the device writes in one piece, in bytes.
@@ -44,6 +47,7 @@ impl DiskFacts {
         }
         if let Some(block) = fs::metadata(&dir).ok().and_then(|metadata| block_device(metadata.dev())) {
             facts.device = block.file_name().map(|name| name.to_string_lossy().into_owned());
+            facts.model = model_of(&block);
             facts.read_queue(&block.join("queue"));
         }
         facts
@@ -97,6 +101,19 @@ fn block_device(dev: u64) -> Option<PathBuf> {
     disk.join("queue").is_dir().then(|| disk.to_path_buf())
 }
 
+/// The model of a disk. A mapped device (encrypted, a volume of one disk) has that of what it lies on.
+fn model_of(block: &Path) -> Option<String> {
+    let below: Vec<_> = fs::read_dir(block.join("slaves")).into_iter().flatten().flatten().collect();
+    if let [only] = &below[..] {
+        return model_of(&only.path().canonicalize().ok()?);
+    }
+    let named = trimmed(block.join("device/model")).filter(|model| !model.is_empty());
+    named.or_else(|| {
+        let driver = fs::canonicalize(block.join("device/driver")).ok()?;
+        driver.file_name().map(|name| format!("{}, no model", name.to_string_lossy()))
+    })
+}
+
 /// The kernel lists every scheduler it has, the one in force in brackets.
 fn scheduler_in_force(text: &str) -> String {
     match text.split_once('[').and_then(|(_, rest)| rest.split_once(']')) {
@@ -130,6 +147,23 @@ mod tests {
     fn the_scheduler_in_force_is_the_one_in_brackets() {
         assert_eq!(scheduler_in_force("none [mq-deadline] kyber"), "mq-deadline");
         assert_eq!(scheduler_in_force("none"), "none");
+    }
+
+    /// As the kernel lays its files out: a disk that names itself, one that does not, and a device mapped onto the first.
+    #[test]
+    fn a_model_is_the_disks_own_or_its_driver() {
+        let sys = tempfile::tempdir().unwrap();
+        let block = |name: &str| sys.path().join(name);
+        for dir in ["nvme/device", "virtual/device", "mapped/slaves", "nvme/slaves", "drivers/virtio_blk"] {
+            fs::create_dir_all(block(dir)).unwrap();
+        }
+        fs::write(block("nvme/device/model"), "ACME NVMe 1T      \n").unwrap();
+        std::os::unix::fs::symlink(block("drivers/virtio_blk"), block("virtual/device/driver")).unwrap();
+        std::os::unix::fs::symlink(block("nvme"), block("mapped/slaves/nvme")).unwrap();
+        assert_eq!(model_of(&block("nvme")).as_deref(), Some("ACME NVMe 1T"));
+        assert_eq!(model_of(&block("virtual")).as_deref(), Some("virtio_blk, no model"));
+        assert_eq!(model_of(&block("mapped")).as_deref(), Some("ACME NVMe 1T"));
+        assert_eq!(model_of(&block("none")), None);
     }
 
     /// What is not known is said as unknown, never guessed.
