@@ -29,3 +29,4 @@ pub mod rounds;
 pub mod size;
 pub mod suite;
 pub mod tiers;
+pub mod units;
