@@ -3,8 +3,13 @@
 //! Everything a report prints is computed from this and from nothing else, so a report can be made again, and two results
 //! can be compared, without the machine that measured. Latencies are whole histograms, never percentiles: percentiles of
 //! several rounds come from the merged samples.
+//!
+//! `README.md` beside this file describes every field; a test holds the two together.
 
 mod case;
+#[cfg(test)]
+pub(crate) mod example;
+mod file;
 mod histogram;
 mod part;
 mod stages;
@@ -12,6 +17,7 @@ mod target;
 mod verdict;
 
 pub use case::{Baseline, CaseLoad, CaseResult, CaseTarget, LadderResult, LadderStep, PhaseFigure, PhaseResult};
+pub use file::{RESULT_BYTES_MAX, ResultFileError, write_in_one_step};
 pub use histogram::Samples;
 pub use part::{CpuTime, PartResult, SeriesPoint};
 pub use stages::{ReplicaStage, Stage, Stages};

@@ -43,3 +43,11 @@ pub enum TargetKind {
     /// Memory of the client.
     Memory,
 }
+
+impl TargetFacts {
+    /// What every report calls it. An emulated store is never named without saying so.
+    #[must_use]
+    pub fn label(&self) -> String {
+        if self.emulated { format!("{} (emulated)", self.name) } else { self.name.clone() }
+    }
+}
