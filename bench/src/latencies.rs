@@ -46,6 +46,11 @@ impl Latencies {
         self.histogram.reset();
     }
 
+    /// All of it, for what walks along the percentiles.
+    pub(crate) const fn histogram(&self) -> &Histogram<u64> {
+        &self.histogram
+    }
+
     /// Adds every sample of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.histogram.add(&other.histogram).expect("both histograms have the same bounds");

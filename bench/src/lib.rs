@@ -11,6 +11,8 @@ pub mod drill;
 mod drive;
 pub mod engine;
 pub mod environment;
+pub mod figures;
+pub mod hgrm;
 pub mod integrity;
 pub mod latencies;
 pub mod local_cluster;

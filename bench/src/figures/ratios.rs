@@ -1,0 +1,59 @@
+//! A target beside what the device and the loopback make possible, round by round.
+
+use super::{cpu_seconds_per_gib, quantile_us};
+use crate::ratios::Spread;
+use crate::result::{Baseline, PartResult, TargetFacts, TargetKind};
+use serde::Serialize;
+
+/// Ratios of each round, and how far the rounds lie apart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TargetRatios {
+    /// `p50 / (device p50 + loopback p50)`.
+    pub p50: Spread,
+    /// `p99 / (device p99 + loopback p99)`.
+    pub p99: Spread,
+    /// `replicas x payload bandwidth / device bandwidth`: only where all replicas write to that device.
+    pub bandwidth: Option<Spread>,
+    /// Payload bandwidth beside the bare pipe's, where one was measured.
+    pub pipe_bandwidth: Option<Spread>,
+    /// Processor time for each GiB beside the bare pipe's, where both can be told.
+    pub pipe_cpu: Option<Spread>,
+}
+
+impl TargetRatios {
+    /// Of `rounds` beside the same rounds of the baseline; `None` if there is none of either.
+    #[must_use]
+    pub fn of(facts: &TargetFacts, baseline: &Baseline, rounds: &[PartResult]) -> Option<Self> {
+        let latency = |quantile: f64| {
+            let beside = baseline.device.iter().zip(&baseline.loopback);
+            let limits = beside.map(|(device, loopback)| {
+                quantile_us(&device.from_due, quantile) + quantile_us(&loopback.from_due, quantile)
+            });
+            let ours = rounds.iter().map(|round| quantile_us(&round.from_due, quantile));
+            spread(ours.zip(limits).map(|(ours, limit)| ratio(ours, limit)))
+        };
+        let over = |limit: &[PartResult], factor: f64, figure: fn(&PartResult) -> Option<f64>| {
+            let both = rounds.iter().zip(limit);
+            spread(both.map(|(ours, limit)| ratio(factor * figure(ours)?, figure(limit)?)))
+        };
+        let bandwidth = |part: &PartResult| Some(part.bytes_per_second());
+        let on_device = facts.on_this_machine && matches!(facts.kind, TargetKind::Nodes | TargetKind::Directories);
+        Some(Self {
+            p50: latency(0.5)?,
+            p99: latency(0.99)?,
+            bandwidth: on_device.then(|| over(&baseline.device, facts.replicas as f64, bandwidth)).flatten(),
+            pipe_bandwidth: on_device.then(|| over(&baseline.pipe, 1.0, bandwidth)).flatten(),
+            pipe_cpu: on_device.then(|| over(&baseline.pipe, 1.0, cpu_seconds_per_gib)).flatten(),
+        })
+    }
+}
+
+fn ratio(ours: f64, limit: f64) -> Option<f64> {
+    (limit > 0.0).then(|| ours / limit)
+}
+
+/// Of all rounds or of none: a spread over the rounds that happen to have a figure would say less than it seems to.
+fn spread(ratios: impl Iterator<Item = Option<f64>>) -> Option<Spread> {
+    let ratios: Vec<f64> = ratios.collect::<Option<_>>()?;
+    (!ratios.is_empty()).then(|| Spread::of(ratios))
+}

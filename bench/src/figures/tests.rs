@@ -1,0 +1,95 @@
+use super::*;
+use crate::result::{Baseline, CpuTime, example};
+
+fn close(got: f64, wanted: f64) {
+    assert!((got - wanted).abs() <= wanted.abs() * 0.005, "got {got}, wanted {wanted}");
+}
+
+fn figures(case: usize, target: usize) -> TargetFigures {
+    let result = example::result();
+    let (case, target) = (&result.cases[case], &result.cases[case].targets[target]);
+    TargetFigures::of(&result.targets[target.target], case, target).expect("it was measured")
+}
+
+/// By hand: medians 400, 360, 440 us; 65,536,000 bytes in a second; 0.21 s of processor for those.
+#[test]
+fn figures_follow_from_the_samples() {
+    let figures = figures(0, 0);
+    close(figures.rounds.p50_us.median, 400.0);
+    close(figures.rounds.p50_us.min, 360.0);
+    close(figures.rounds.p50_us.max, 440.0);
+    close(figures.rounds.p99_us.median, 1200.0);
+    close(figures.rounds.service_p50_us.median, 360.0);
+    assert!((figures.from_service.p50_us - 360.0).abs() < 10.0, "{}", figures.from_service.p50_us);
+    close(figures.rounds.service_p99_us.median, 900.0);
+    close(figures.rounds.bytes_per_second.median, 65_536_000.0);
+    close(figures.rounds.cpu_seconds_per_gib.expect("measured").median, 0.21 / (65_536_000.0 / GIB));
+    assert_eq!((figures.from_due.count, figures.rounds.count), (3000, 3));
+}
+
+/// The 99.9th percentile of all rounds is that of all samples: the slowest round has nearly all of it.
+#[test]
+fn percentiles_are_of_merged_samples() {
+    let mut result = example::result();
+    let mut rounds = vec![example::part(100.0, 200.0, 4096); 3];
+    rounds[2] = example::part(1000.0, 2000.0, 4096);
+    result.cases[0].targets[0].rounds = rounds;
+    let case = &result.cases[0];
+    let figures = TargetFigures::of(&result.targets[0], case, &case.targets[0]).unwrap();
+    let mean = f64::from(2 * 200 + 2000) / 3.0;
+    assert!(figures.from_due.p99_us > 1.5 * mean, "{}", figures.from_due.p99_us);
+}
+
+/// By hand, every round alike: 400 / (200 + 50), 1200 / (600 + 150), three copies of as much as the device, a pipe as fast.
+#[test]
+fn ratios_are_beside_device_and_loopback() {
+    let ratios = figures(0, 0).ratios.expect("a baseline");
+    close(ratios.p50.median, 1.6);
+    close(ratios.p99.median, 1.6);
+    close(ratios.bandwidth.expect("one device").median, 3.0);
+    close(ratios.pipe_bandwidth.expect("a pipe").median, 1.0);
+    close(ratios.pipe_cpu.expect("a pipe").median, 1.0);
+    assert!(figures(1, 0).ratios.is_none(), "no baseline");
+}
+
+/// A store elsewhere, or in memory, does not write to this device.
+#[test]
+fn no_bandwidth_is_compared_with_a_device_that_is_not_used() {
+    let result = example::result();
+    let case = &result.cases[0];
+    let baseline = case.baseline.as_ref().unwrap();
+    let emulated = TargetRatios::of(&result.targets[1], baseline, &case.targets[1].rounds).unwrap();
+    assert_eq!((emulated.bandwidth, emulated.pipe_bandwidth), (None, None));
+    close(emulated.p50.median, 5200.0 / 250.0);
+    let elsewhere = TargetFacts { on_this_machine: false, ..result.targets[0].clone() };
+    assert_eq!(TargetRatios::of(&elsewhere, baseline, &case.targets[0].rounds).unwrap().bandwidth, None);
+}
+
+/// What is not known of one round is not known of all, and nothing is divided by nothing.
+#[test]
+fn figures_that_cannot_be_told_are_absent() {
+    let mut result = example::result();
+    let facts = result.targets[0].clone();
+    let case = &mut result.cases[0];
+    case.targets[0].rounds[1].cpu = None;
+    let figures = TargetFigures::of(&facts, case, &case.targets[0]).unwrap();
+    assert_eq!(figures.rounds.cpu_seconds_per_gib, None);
+    assert_eq!(figures.ratios.unwrap().pipe_cpu, None);
+    case.targets[0].rounds[1].cpu = Some(CpuTime::default());
+    case.targets[0].rounds[1].bytes = 0;
+    assert_eq!(RoundFigures::of(&measured_parts(&case.targets[0])).cpu_seconds_per_gib, None);
+    let nothing = Baseline::default();
+    assert_eq!(TargetRatios::of(&facts, &nothing, &case.targets[0].rounds), None);
+}
+
+/// A ladder's figures are those of the highest rate that held; of the slowest if none did.
+#[test]
+fn a_ladder_is_as_good_as_its_highest_rate_that_held() {
+    close(figures(2, 0).rounds.p99_us.median, 1900.0);
+    let mut result = example::result();
+    let ladder = result.cases[2].targets[0].ladder.as_mut().unwrap();
+    ladder.highest_per_second = None;
+    let case = &result.cases[2];
+    let figures = TargetFigures::of(&result.targets[0], case, &case.targets[0]).unwrap();
+    close(figures.rounds.p99_us.median, 900.0);
+}

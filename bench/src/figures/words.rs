@@ -1,0 +1,167 @@
+//! Figures and facts of a result in words: every report says them alike.
+
+use crate::environment::Environment;
+use crate::ratios::Spread;
+use crate::result::{CaseLoad, CaseResult, PhaseFigure, TargetFacts, Verdict};
+use crate::units::{bytes, decimals, latency};
+
+/// Said of what could not be found out.
+pub const UNKNOWN: &str = "unknown";
+
+/// `1.24 (1.08 to 1.81)`.
+#[must_use]
+pub fn spread(spread: Spread) -> String {
+    let [median, min, max] =
+        [spread.median, spread.min, spread.max].map(|value| format!("{value:.*}", decimals(value)));
+    format!("{median} ({min} to {max})")
+}
+
+/// A spread, or a dash where there is none.
+#[must_use]
+pub fn spread_or_dash(figure: Option<Spread>) -> String {
+    figure.map_or_else(|| "-".to_owned(), spread)
+}
+
+/// Payload in MiB/s.
+#[must_use]
+pub fn payload(bytes_per_second: f64) -> String {
+    let mib = bytes_per_second / f64::from(1 << 20);
+    format!("{mib:.*} MiB/s", decimals(mib))
+}
+
+/// A phase's figure over its rounds.
+#[must_use]
+pub fn phase_figure(figure: &PhaseFigure) -> String {
+    let Spread { median, min, max } = figure.spread;
+    if figure.unit == "us" {
+        return format!("{} ({} to {})", latency(median), latency(min), latency(max));
+    }
+    format!("{} {}", spread(figure.spread), figure.unit)
+}
+
+/// What a case does: `depth 16, 4 logs`.
+#[must_use]
+pub fn load(case: &CaseResult) -> String {
+    let load = match &case.load {
+        CaseLoad::Closed { depth } => format!("closed loop, depth {depth}"),
+        CaseLoad::Open { per_second } => format!("open loop, {per_second}/s"),
+        CaseLoad::Ladder { p99_us_max } => format!("rising rates, p99 from due at most {}", latency(*p99_us_max)),
+        CaseLoad::Phase { phase, depth } => format!("{phase}, depth {depth} meanwhile"),
+    };
+    if case.logs == 1 { load } else { format!("{load}, {} logs", case.logs) }
+}
+
+/// Whether everything acknowledged was read back: begins with `good` or `BAD`.
+#[must_use]
+pub fn verdict(verdict: &Verdict) -> String {
+    let Verdict { acknowledged, equal, different, missing, .. } = verdict;
+    if verdict.good() {
+        return format!("good: all {acknowledged} read back equal");
+    }
+    format!("BAD: of {acknowledged} acknowledged, {equal} equal, {different} different, {missing} missing")
+}
+
+/// What one target is, name and fact.
+#[must_use]
+pub fn target(facts: &TargetFacts) -> String {
+    let place = if facts.on_this_machine { ", all on this machine" } else { "" };
+    let (ack, replicas) = (facts.ack_quorum, facts.replicas);
+    format!("{}; {ack} of {replicas} acknowledge{place}; durability: {}", facts.place, facts.durability)
+}
+
+/// The environment, name and value, in the order in which it is read.
+#[must_use]
+pub fn environment(environment: &Environment) -> Vec<(&'static str, String)> {
+    let known = |text: &Option<String>| text.clone().unwrap_or_else(|| UNKNOWN.to_owned());
+    let number = |value: Option<String>| value.unwrap_or_else(|| UNKNOWN.to_owned());
+    let disk = &environment.disk;
+    let fua = match disk.fua {
+        Some(true) => "FUA",
+        Some(false) => "no FUA",
+        None => "FUA unknown",
+    };
+    let [logical, physical] = [disk.logical_block_bytes, disk.physical_block_bytes].map(|size| number(size.map(bytes)));
+    let processors = number(environment.processors.map(|count| count.to_string()));
+    let not_ok = environment.doctor.iter().filter(|finding| finding.severity != "ok");
+    let not_ok: Vec<_> =
+        not_ok.map(|finding| format!("{} {} ({})", finding.code, finding.severity, finding.current)).collect();
+    let doctor = match (environment.doctor.len(), not_ok.is_empty()) {
+        (0, _) => "not asked".to_owned(),
+        (checks, true) => format!("all {checks} checks ok"),
+        (checks, false) => format!("{} of {checks} checks not ok: {}", not_ok.len(), not_ok.join(", ")),
+    };
+    let build = if environment.optimised { "optimised" } else { "NOT OPTIMISED: figures mean nothing" };
+    vec![
+        ("kernel", known(&environment.kernel)),
+        (
+            "processor",
+            format!(
+                "{}, {processors} usable, governor {}",
+                known(&environment.processor),
+                known(&environment.governor)
+            ),
+        ),
+        ("virtual machine", known(&environment.virtualisation)),
+        ("memory", number(environment.memory_bytes.map(bytes))),
+        ("disk", format!("{}, model {}, blocks of {logical}/{physical}", known(&disk.device), known(&disk.model))),
+        ("write cache", format!("{}, {fua}", known(&disk.write_cache))),
+        (
+            "file system",
+            format!("{} at {} ({})", known(&disk.file_system), known(&disk.mount_point), known(&disk.mount_options)),
+        ),
+        ("scheduler", known(&disk.scheduler)),
+        ("doctor", doctor),
+        ("build", format!("{} {}, {build}", environment.version, environment.git_revision)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::example;
+
+    fn value(environment: &Environment, name: &str) -> String {
+        super::environment(environment).into_iter().find(|(found, _)| *found == name).expect(name).1
+    }
+
+    #[test]
+    fn a_shortcoming_of_the_machine_is_said() {
+        let mut environment = example::environment();
+        assert_eq!(value(&environment, "doctor"), "all 1 checks ok");
+        assert_eq!(value(&environment, "write cache"), "write back, FUA");
+        environment.doctor[0].severity = "warning".to_owned();
+        assert_eq!(value(&environment, "doctor"), "1 of 1 checks not ok: write-cache warning (write back)");
+        environment.doctor.clear();
+        assert_eq!(value(&environment, "doctor"), "not asked");
+        environment.optimised = false;
+        assert!(value(&environment, "build").contains("NOT OPTIMISED"));
+        (environment.disk.fua, environment.disk.model) = (None, None);
+        assert_eq!(value(&environment, "write cache"), "write back, FUA unknown");
+        assert!(value(&environment, "disk").contains("model unknown"));
+    }
+
+    /// Nothing acknowledged proves nothing.
+    #[test]
+    fn only_a_run_that_read_all_of_something_back_is_good() {
+        let good = Verdict { acknowledged: 2, equal: 2, ..Verdict::default() };
+        assert!(verdict(&good).starts_with("good"));
+        for bad in
+            [Verdict { equal: 1, missing: 1, ..good }, Verdict { equal: 1, different: 1, ..good }, Verdict::default()]
+        {
+            assert!(verdict(&bad).starts_with("BAD"), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn loads_and_figures_are_told_with_their_units() {
+        let result = example::result();
+        let loads: Vec<_> = result.cases.iter().map(load).collect();
+        assert_eq!(loads[0], "closed loop, depth 1");
+        assert_eq!(loads[1], "open loop, 1000/s");
+        assert_eq!(loads[2], "rising rates, p99 from due at most 2.00 ms");
+        assert_eq!(loads[3], "killed, depth 16 meanwhile");
+        let phase = result.cases[3].targets[0].phase.as_ref().unwrap();
+        assert_eq!(phase_figure(&phase.figures[0]), "2.10 ms (1.90 ms to 2.60 ms)");
+        assert_eq!(spread(Spread { median: 1.5, min: 0.5, max: 12.0 }), "1.50 (0.50 to 12.0)");
+    }
+}
