@@ -5,6 +5,7 @@
 //! this very machine, round by round; absolute figures of different machines say little about each other.
 
 pub mod append;
+pub mod compare;
 pub mod cost;
 pub mod cpu;
 pub mod device;
