@@ -15,6 +15,7 @@ pub mod engine;
 pub mod environment;
 pub mod figures;
 pub mod hgrm;
+pub mod html;
 pub mod integrity;
 pub mod latencies;
 pub mod local_cluster;
