@@ -7,6 +7,8 @@ pub(super) enum Scale {
     Linear,
     /// By their logarithm.
     Log,
+    /// By their logarithm, with lines at powers of two: for sizes.
+    Binary,
     /// Quantiles, each nine taking as much room as the one before it: by the logarithm of 1 / (1 - quantile).
     Percentile,
 }
@@ -26,6 +28,8 @@ pub(super) struct Axis {
 const LINEAR_LINES: f64 = 6.0;
 /// Up to so many decades, a logarithmic axis has lines at 2 and 5 as well.
 const DECADES_WITH_STEPS: f64 = 2.6;
+/// Up to so many doublings, an axis of sizes has a line at each.
+const DOUBLINGS_EACH: i32 = 7;
 /// Closest quantile to 1 that is drawn.
 const QUANTILE_MAX: f64 = 0.999_999_9;
 const STEPS: [f64; 3] = [1.0, 2.0, 5.0];
@@ -47,6 +51,8 @@ impl Axis {
             Scale::Linear => linear_bounds(low, high),
             Scale::Log if nothing => (1.0, 10.0),
             Scale::Log => (round_down(low), round_up(high)),
+            Scale::Binary if nothing => (1.0, 2.0),
+            Scale::Binary => (low.log2().floor().exp2(), high.log2().ceil().exp2()),
             Scale::Percentile => (0.0, high.clamp(0.9, QUANTILE_MAX)),
         };
         let high = if high > low { high } else { round_up(low * 1.5) };
@@ -60,7 +66,7 @@ impl Axis {
         }
         let place = |value: f64| match self.scale {
             Scale::Linear => value,
-            Scale::Log => value.log10(),
+            Scale::Log | Scale::Binary => value.log10(),
             Scale::Percentile => -(1.0 - value.min(QUANTILE_MAX)).log10(),
         };
         let (low, high) = (place(self.low), place(self.high));
@@ -73,6 +79,11 @@ impl Axis {
         match self.scale {
             Scale::Percentile => {
                 [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999].into_iter().filter(|value| *value <= self.high).collect()
+            }
+            Scale::Binary => {
+                let (first, last) = (self.low.log2().ceil() as i32, self.high.log2().floor() as i32);
+                let each = if last - first > DOUBLINGS_EACH { 2 } else { 1 };
+                (first..=last).step_by(each).map(|power| f64::from(power).exp2()).collect()
             }
             Scale::Linear => {
                 let step = linear_step(self.high - self.low);
@@ -95,7 +106,7 @@ fn has_place(scale: Scale, value: f64) -> bool {
     value.is_finite()
         && match scale {
             Scale::Linear => true,
-            Scale::Log => value > 0.0,
+            Scale::Log | Scale::Binary => value > 0.0,
             Scale::Percentile => (0.0..1.0).contains(&value),
         }
 }
@@ -149,6 +160,9 @@ mod tests {
         close(&log.lines(), &[100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0]);
         let wide = axis(Scale::Log, &[1.0, 90_000.0]);
         close(&wide.lines(), &[1.0, 10.0, 100.0, 1000.0, 10_000.0, 100_000.0]);
+        let binary = axis(Scale::Binary, &[1024.0, 60_000.0]);
+        close(&binary.lines(), &[1024.0, 2048.0, 4096.0, 8192.0, 16_384.0, 32_768.0, 65_536.0]);
+        close(&axis(Scale::Binary, &[1.0, 200.0]).lines(), &[1.0, 4.0, 16.0, 64.0, 256.0]);
         close(&axis(Scale::Percentile, &[0.5, 0.9995]).lines(), &[0.0, 0.5, 0.9, 0.99, 0.999]);
     }
 
@@ -164,7 +178,7 @@ mod tests {
     /// One value, none, or such as have no place: never a division by nothing.
     #[test]
     fn axes_of_hardly_anything_have_an_extent() {
-        for scale in [Scale::Linear, Scale::Log, Scale::Percentile] {
+        for scale in [Scale::Linear, Scale::Log, Scale::Binary, Scale::Percentile] {
             for values in [&[][..], &[7.0], &[0.0], &[f64::NAN, f64::INFINITY], &[0.5, 0.5], &[10.0], &[1000.0, 1000.0]]
             {
                 let axis = axis(scale, values);

@@ -8,7 +8,7 @@ use std::fmt::Write;
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 360.0;
 const LEFT: f64 = 78.0;
-const RIGHT: f64 = 18.0;
+const RIGHT: f64 = 28.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 50.0;
 
@@ -32,6 +32,8 @@ pub(super) struct Mark {
     pub(super) colour: usize,
     pub(super) hollow: bool,
     pub(super) text: String,
+    /// Whether the text stands below, where the lines leave room, and not above.
+    pub(super) below: bool,
 }
 
 /// A line across the whole chart, at one value of the vertical axis or of the horizontal one.
@@ -151,7 +153,7 @@ impl Chart {
         );
         // Towards the middle, so that no text leaves the chart.
         let (class, shift) = if x > WIDTH * 0.7 { ("end", -8.0) } else { ("start", 8.0) };
-        let (x, y) = (x + shift, y - 8.0);
+        let (x, y) = (x + shift, if mark.below { y + 18.0 } else { y - 8.0 });
         let _ = write!(svg, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escape(&mark.text));
     }
 }

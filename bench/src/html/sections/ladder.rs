@@ -30,7 +30,7 @@ pub(in crate::html) fn ladder(result: &BenchResult, case: &CaseResult) -> String
         marks.extend(ladder.steps.iter().zip(&p99).map(|(step, (x, y))| {
             let best = Some(step.per_second) == ladder.highest_per_second;
             let text = if best { format!("{}/s", plain(step.per_second)) } else { String::new() };
-            Mark { x: *x, y: *y, colour, hollow: !step.held, text }
+            Mark { x: *x, y: *y, colour, hollow: !step.held, text, below: true }
         }));
         let sentence = match (ladder.highest_per_second, ladder.steps.iter().rfind(|step| step.held)) {
             (Some(rate), Some(step)) => {

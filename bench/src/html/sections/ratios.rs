@@ -22,7 +22,7 @@ pub(in crate::html) fn ratios(result: &BenchResult, case: &CaseResult) -> String
         return String::new();
     }
     let values = rows.iter().flat_map(|row| [row.spread.min, row.spread.max]);
-    let label = "ratio: latencies to device + loopback, bandwidth of all copies to the device's, and to a bare pipe's";
+    let label = "ratio to device + loopback; bandwidth of all copies to the device's";
     let axis = Axis::over(label, Scale::Log, values.chain([1.0]), plain);
     ranged(&format!("Beside the physical limit: {} (median, least to most of the rounds)", case.name), &axis, &rows)
 }
