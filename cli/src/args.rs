@@ -1,8 +1,10 @@
 //! The command line.
 
 mod bench;
+mod bench_outputs;
 
 pub(crate) use bench::{BenchAppendArgs, BenchCommand, BenchTiersArgs, PhaseArg, PipeReceiverArgs};
+pub(crate) use bench_outputs::{BenchCmpArgs, BenchCostArgs, BenchReportArgs};
 
 use clap::{Args, Parser, Subcommand};
 use quarry_bench::size::Size;

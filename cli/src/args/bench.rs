@@ -1,6 +1,6 @@
 //! What `quarry bench` is told.
 
-use super::positive;
+use super::{BenchCmpArgs, BenchCostArgs, BenchReportArgs, positive};
 use crate::bench::BenchRunArgs;
 use clap::{Args, Subcommand};
 use quarry_bench::size::Size;
@@ -14,6 +14,12 @@ pub(crate) enum BenchCommand {
     Run(Box<BenchRunArgs>),
     /// Appends to storage nodes, to object stores with published latencies (emulated) and to any other store, in one table
     Tiers(BenchTiersArgs),
+    /// Make the reports of a result again: table, HTML page, percentile files
+    Report(BenchReportArgs),
+    /// What differs between two results beyond the spread of their rounds; refused if they measure different things
+    Cmp(BenchCmpArgs),
+    /// What a GiB costs on each tier by chunk size, and where tiers break even
+    Cost(BenchCostArgs),
     /// A process of the bare pipe, started by the others
     #[command(hide = true)]
     PipeReceiver(PipeReceiverArgs),

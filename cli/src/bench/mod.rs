@@ -1,8 +1,12 @@
 //! `quarry bench`.
 
+mod cmp;
+mod cost;
+mod outputs;
 mod phases;
 mod pipe;
 mod repairing;
+mod result_text;
 mod run;
 mod run_args;
 pub(crate) mod text;
@@ -12,6 +16,7 @@ pub(crate) use run_args::BenchRunArgs;
 
 use crate::args::{BenchAppendArgs, BenchCommand, PhaseArg};
 use crate::dev::StopSignals;
+use crate::doctor;
 use crate::exit::{Failure, Health};
 use crate::output::Output;
 use crate::progress;
@@ -44,6 +49,9 @@ pub(crate) async fn run(command: BenchCommand, store: Option<String>, output: Ou
             };
         }
         BenchCommand::PipeReceiver(args) => return pipe::receive(&args),
+        BenchCommand::Report(args) => return outputs::again(&args, output),
+        BenchCommand::Cmp(args) => return cmp::run(&args, output),
+        BenchCommand::Cost(args) => return cost::run(&args, output),
         BenchCommand::Tiers(args) => {
             make_directory(&args.dir)?;
             let report = tokio::select! {
@@ -170,7 +178,8 @@ async fn append(
     let bar = progress::of_steps(u64::from(args.rounds), "rounds");
     let report = measurement.run(&*store, |number, _| bar.set_position(number as u64)).await;
     bar.finish_and_clear();
-    report.map_err(|why| Failure::of(matches!(why, MeasurementError::ChunkSize(_)), why))
+    let report = report.map_err(|why| Failure::of(matches!(why, MeasurementError::ChunkSize(_)), why))?;
+    Ok(AppendReport { environment: doctor::environment(&args.dir), ..report })
 }
 
 fn quorum(args: &BenchAppendArgs) -> Result<Quorum, QuorumError> {

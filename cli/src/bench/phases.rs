@@ -3,9 +3,8 @@
 use super::{describe, load, own_cluster, quorum};
 use crate::args::BenchAppendArgs;
 use crate::exit::Failure;
-use crate::progress;
+use crate::{doctor, progress};
 use quarry_bench::append::{Appends, Load};
-use quarry_bench::environment::Environment;
 use quarry_bench::local_cluster::LocalCluster;
 use quarry_bench::phases::{
     Beside, BesideReport, KillReport, Killable, Kills, Phase, PhaseError, PhaseSetup, Side, ratios,
@@ -56,7 +55,7 @@ pub(super) async fn paused(args: &BenchAppendArgs) -> Result<BesideReport, Failu
         p50: ratios(&rounds, |part| part.latency.p50_us),
         p99: ratios(&rounds, |part| part.latency.p99_us),
         setup: setup(args, load(args), &format!("two clusters, each of {}", describe(args, nodes)))?,
-        environment: Environment::of(&args.dir),
+        environment: doctor::environment(&args.dir),
         rounds,
         done_meanwhile: None,
     })
@@ -95,7 +94,7 @@ pub(super) async fn killed(args: &BenchAppendArgs) -> Result<KillReport, Failure
         healthy_us: spread(|round| round.healthy_us),
         replaced_us: spread(|round| round.replaced_us),
         setup: setup(args, Load::Closed { depth }, &describe(args, nodes))?,
-        environment: Environment::of(&args.dir),
+        environment: doctor::environment(&args.dir),
         rounds,
     })
 }

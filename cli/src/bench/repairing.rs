@@ -4,9 +4,8 @@ use super::phases::{LOG, options, setup};
 use super::{CAPACITY, describe, load, own_cluster};
 use crate::args::BenchAppendArgs;
 use crate::exit::Failure;
-use crate::{progress, units};
+use crate::{doctor, progress, units};
 use quarry_bench::append::Appends;
-use quarry_bench::environment::Environment;
 use quarry_bench::local_cluster::LocalCluster;
 use quarry_bench::phases::{Beside, BesideReport, BesideRound, Phase, PhaseError, Side, ratios};
 use quarry_client::{ChunkStore, CreateMode, QuorumStore, RepairOptions, connect_to_quorum};
@@ -50,7 +49,7 @@ pub(super) async fn measure(args: &BenchAppendArgs) -> Result<BesideReport, Fail
         p50: ratios(&rounds, |part| part.latency.p50_us),
         p99: ratios(&rounds, |part| part.latency.p99_us),
         setup: setup(args, load(args), &format!("two clusters, each of {}", describe(args, nodes)))?,
-        environment: Environment::of(&args.dir),
+        environment: doctor::environment(&args.dir),
         rounds,
         done_meanwhile: Some(format!(
             "{} of {} of older data were copied to another holder, in every part that counts",

@@ -4,8 +4,7 @@ use super::own_nodes;
 use crate::args::BenchTiersArgs;
 use crate::exit::Failure;
 use crate::table::table;
-use crate::{progress, store, units};
-use quarry_bench::environment::Environment;
+use crate::{doctor, progress, store, units};
 use quarry_bench::measured::MeasuredSummary;
 use quarry_bench::ratios::Spread;
 use quarry_bench::tiers::{Emulated, RawPuts, Target, TierReport, TierRound, TiersReport, measure};
@@ -75,7 +74,7 @@ pub(super) async fn run(args: &BenchTiersArgs) -> Result<TiersReport, Failure> {
         workload: "tiers",
         depth: args.depth as usize,
         part_seconds: args.part_seconds,
-        environment: Environment::of(&args.dir),
+        environment: doctor::environment(&args.dir),
         targets: measured.map_err(Failure::new)?,
     })
 }

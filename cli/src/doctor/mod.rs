@@ -9,26 +9,14 @@ use crate::exit::{Failure, Health};
 use crate::output::Output;
 use crate::table::table;
 use finding::{Finding, Severity};
-use quarry_bench::environment::DiskFacts;
+use quarry_bench::environment::{DiskFacts, DoctorFinding, Environment};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Health, Failure> {
     let dir = nearest_directory(&args.data)?;
     let disk = DiskFacts::of(&dir);
-    let findings = [
-        processes::io_uring(),
-        processes::memlock(),
-        processes::open_files(),
-        processes::kernel(),
-        checks::file_system(&disk),
-        checks::direct_writes(&dir),
-        checks::free_space(&dir),
-        checks::alignment(&disk),
-        checks::write_cache(&disk),
-        checks::scheduler(&disk),
-        checks::rotational(&disk),
-    ];
+    let findings = examine(&dir, &disk);
     let worst = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
     let value = json!({ "data": args.data, "examined": dir, "verdict": worst, "disk": disk, "checks": findings });
     output.print(&value, |_| text(&dir, worst, &findings));
@@ -37,6 +25,33 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Health, Failure> 
         Severity::Unknown | Severity::Warning => Health::Warning,
         Severity::Bad => Health::Unhealthy,
     })
+}
+
+fn examine(dir: &Path, disk: &DiskFacts) -> [Finding; 11] {
+    [
+        processes::io_uring(),
+        processes::memlock(),
+        processes::open_files(),
+        processes::kernel(),
+        checks::file_system(disk),
+        checks::direct_writes(dir),
+        checks::free_space(dir),
+        checks::alignment(disk),
+        checks::write_cache(disk),
+        checks::scheduler(disk),
+        checks::rotational(disk),
+    ]
+}
+
+/// This machine and the disk of `dir`, with what the doctor says of both: what a benchmark's figures mean nothing without.
+pub(crate) fn environment(dir: &Path) -> Environment {
+    let environment = Environment::of(dir);
+    let findings = examine(dir, &environment.disk).map(|finding| DoctorFinding {
+        code: finding.code.to_owned(),
+        severity: finding.severity.to_string(),
+        current: finding.current,
+    });
+    Environment { doctor: findings.to_vec(), ..environment }
 }
 
 /// `dir`, or the nearest directory above it that is there: what will hold a directory not made yet.

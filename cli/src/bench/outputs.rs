@@ -1,0 +1,41 @@
+//! Everything that is made of a result.
+
+use super::{cost, result_text};
+use crate::args::{BenchCostArgs, BenchReportArgs};
+use crate::exit::{Failure, Health};
+use crate::output::{Output, say};
+use quarry_bench::result::{BenchResult, write_in_one_step};
+use quarry_bench::{hgrm, html};
+use std::path::Path;
+
+/// `quarry bench report`: prints the table (or the result as JSON), writes the files asked for and says which.
+pub(super) fn again(args: &BenchReportArgs, output: Output) -> Result<Health, Failure> {
+    let result = &BenchResult::read(&args.result)?;
+    output.print(result, result_text::text);
+    if let Some(path) = &args.html {
+        write_page(result, path, &args.cost)?;
+    }
+    if let Some(dir) = &args.hgrm {
+        write_percentiles(result, dir)?;
+    }
+    Ok(health(result))
+}
+
+/// A run that lost a chunk is unhealthy.
+pub(super) fn health(result: &BenchResult) -> Health {
+    let good = result.cases.iter().flat_map(|case| &case.targets).all(|target| target.verdict.good());
+    if good { Health::Good } else { Health::Unhealthy }
+}
+
+fn write_page(result: &BenchResult, path: &Path, args: &BenchCostArgs) -> Result<(), Failure> {
+    let page = html::page(result, &cost::report(args)?);
+    write_in_one_step(path, page.as_bytes()).map_err(|why| Failure::new(format!("{}: {why}", path.display())))?;
+    say(&format!("wrote {}", path.display()));
+    Ok(())
+}
+
+fn write_percentiles(result: &BenchResult, dir: &Path) -> Result<(), Failure> {
+    let files = hgrm::write(result, dir).map_err(|why| Failure::new(format!("{}: {why}", dir.display())))?;
+    say(&format!("wrote {} percentile files to {}", files.len(), dir.display()));
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! A whole result as people read it in a terminal.
+
+use crate::table::table;
+use crate::units;
+use quarry_bench::figures::{TargetFigures, words};
+use quarry_bench::result::{BenchResult, CaseResult, CaseTarget, LadderResult};
+use std::fmt::Write;
+
+/// The environment, then case by case what was measured, beside the limit, and the verdict.
+pub(super) fn text(result: &BenchResult) -> String {
+    let (begun, took) = (units::utc(result.begun_unix_seconds), units::latency(result.seconds * 1e6));
+    let mut text = format!("{}: begun {begun}, took {took}\n\n", result.name);
+    for (name, value) in words::environment(&result.environment) {
+        let _ = writeln!(text, "  {name}: {value}");
+    }
+    text.push('\n');
+    for target in &result.targets {
+        let _ = writeln!(text, "  {}: {}", target.label(), words::target(target));
+    }
+    for case in &result.cases {
+        let _ = write!(text, "\n{}: {}\n\n{}", case.name, words::load(case), of_case(result, case));
+    }
+    if result.targets.iter().any(|target| target.emulated) {
+        text.push_str("\nWhat is emulated says nothing about the stores themselves.\n");
+    }
+    text
+}
+
+fn of_case(result: &BenchResult, case: &CaseResult) -> String {
+    let measured = case.targets.iter().filter_map(|target| {
+        let figures = TargetFigures::of(&result.targets[target.target], case, target)?;
+        Some((target, figures))
+    });
+    let measured: Vec<_> = measured.collect();
+    let latencies = measured.iter().map(|(target, figures)| latencies(result, target, figures));
+    let header = ["TARGET", "CHUNK", "P50", "P99", "P99.9", "SERVICE P50", "P99", "P99.9", "PAYLOAD"];
+    let mut text = table(header, latencies) + "\n\n";
+    let beside = measured.iter().map(|(target, figures)| beside(result, target, figures));
+    let header =
+        ["TARGET", "CHUNK", "P50 TO LIMIT", "P99 TO LIMIT", "BANDWIDTH TO DEVICE", "TO PIPE", "CPU S/GIB", "VERDICT"];
+    text.push_str(&(table(header, beside) + "\n"));
+    for target in &case.targets {
+        let name = result.targets[target.target].label();
+        if let Some(ladder) = &target.ladder {
+            let _ = writeln!(text, "\n{name}: {}", highest(ladder));
+        }
+        for figure in target.phase.iter().flat_map(|phase| &phase.figures) {
+            let _ = writeln!(text, "\n{name}: {} {}", figure.name, words::phase_figure(figure));
+        }
+    }
+    text
+}
+
+/// Over all rounds: percentiles of all samples, and the median of the rounds' payload.
+fn latencies(result: &BenchResult, target: &CaseTarget, figures: &TargetFigures) -> [String; 9] {
+    let (due, service) = (figures.from_due, figures.from_service);
+    let all = [due.p50_us, due.p99_us, due.p999_us, service.p50_us, service.p99_us, service.p999_us];
+    let [p50, p99, p999, service_p50, service_p99, service_p999] = all.map(units::latency);
+    let payload = words::payload(figures.rounds.bytes_per_second.median);
+    let failed = if figures.failed == 0 { String::new() } else { format!(", {} FAILED", figures.failed) };
+    let name = result.targets[target.target].label();
+    let chunk = units::bytes(target.chunk_bytes);
+    [name, chunk, p50, p99, p999, service_p50, service_p99, service_p999, payload + &failed]
+}
+
+/// Medians of the rounds with their spread.
+fn beside(result: &BenchResult, target: &CaseTarget, figures: &TargetFigures) -> [String; 8] {
+    let ratio = |of: fn(&quarry_bench::figures::TargetRatios) -> Option<quarry_bench::ratios::Spread>| {
+        words::spread_or_dash(figures.ratios.as_ref().and_then(of))
+    };
+    [
+        result.targets[target.target].label(),
+        units::bytes(target.chunk_bytes),
+        ratio(|ratios| Some(ratios.p50)),
+        ratio(|ratios| Some(ratios.p99)),
+        ratio(|ratios| ratios.bandwidth),
+        ratio(|ratios| ratios.pipe_bandwidth),
+        words::spread_or_dash(figures.rounds.cpu_seconds_per_gib),
+        words::verdict(&target.verdict),
+    ]
+}
+
+fn highest(ladder: &LadderResult) -> String {
+    match (ladder.highest_per_second, ladder.steps.iter().find(|step| !step.held)) {
+        (None, _) => "no rate held".to_owned(),
+        (Some(rate), None) => format!("{rate}/s held, and no rate that was tried broke the bound"),
+        (Some(rate), Some(broke)) => format!("{rate}/s held, {}/s broke the bound", broke.per_second),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A result made by hand, as it lies beside the code that reads it.
+    pub(in crate::bench) fn example() -> BenchResult {
+        serde_json::from_str(include_str!("../../../bench/src/result/example.json")).expect("this version's schema")
+    }
+
+    #[test]
+    fn every_case_and_target_has_its_figures() {
+        let text = text(&example());
+        let line = |begin: &str, with: &str| {
+            let found = text.lines().any(|line| line.trim_start().starts_with(begin) && line.contains(with));
+            assert!(found, "{begin} ... {with} in\n{text}");
+        };
+        line("steady", "closed loop, depth 1");
+        line("nodes", "400 us");
+        line("nodes", "62.5 MiB/s");
+        // 400 / (200 + 50), in every round.
+        line("nodes", "1.60 (1.60 to 1.60)");
+        line("nodes", "good: all 3000 read back equal");
+        line("nodes: 2000/s held", "4000/s broke the bound");
+        line("nodes: longest wait for an acknowledgement", "2.10 ms (1.90 ms to 2.60 ms)");
+        for (name, value) in
+            [("kernel", "6.18.0"), ("disk", "ACME NVMe 1T"), ("write cache", "FUA"), ("doctor", "all 1 checks")]
+        {
+            line(name, value);
+        }
+        line("build", "0123456789abcdef");
+        line("nodes:", "durability: written with O_DIRECT|O_DSYNC");
+    }
+
+    #[test]
+    fn emulated_is_said_wherever_the_target_is_named() {
+        let text = text(&example());
+        let named = text.matches("s3express").count();
+        assert!(named >= 3, "{text}");
+        assert_eq!(text.matches("s3express (emulated)").count(), named, "{text}");
+        assert!(text.contains("says nothing about the stores themselves"), "{text}");
+    }
+
+    #[test]
+    fn what_failed_or_was_lost_is_said() {
+        let mut result = example();
+        result.cases[0].targets[0].rounds[1].failed = 7;
+        result.cases[0].targets[0].verdict.missing = 1;
+        let text = text(&result);
+        assert!(text.contains("7 FAILED") && text.contains("BAD: of 3000 acknowledged"), "{text}");
+    }
+}
