@@ -21,6 +21,14 @@ pub(super) fn again(args: &BenchReportArgs, output: Output) -> Result<Health, Fa
     Ok(health(result))
 }
 
+/// Everything there is of a result: `result.json`, `report.html` and `hgrm/`.
+pub(super) fn to_directory(result: &BenchResult, dir: &Path) -> Result<(), Failure> {
+    // First what everything else can be made from again.
+    result.write(&dir.join("result.json"))?;
+    write_page(result, &dir.join("report.html"), &BenchCostArgs::default())?;
+    write_percentiles(result, &dir.join("hgrm"))
+}
+
 /// A run that lost a chunk is unhealthy.
 pub(super) fn health(result: &BenchResult) -> Health {
     let good = result.cases.iter().flat_map(|case| &case.targets).all(|target| target.verdict.good());
