@@ -1,5 +1,6 @@
 //! The durability receipt of a log: for each range, who holds it, since when, and when it was verified last.
 
+use crate::bucket::BucketPlace;
 use crate::error::InspectError;
 use crate::lookup::lookup;
 use crate::open::who;
@@ -7,9 +8,11 @@ use crate::quorum_store::Parts;
 use crate::tail::committed;
 use futures::future::join_all;
 use quarry_protocol::ids::{ChunkSeq, LogId};
-use quarry_protocol::message::{ProvenanceRun, Reply, Request};
+use quarry_protocol::message::{Answer, ProvenanceRun, Reply, Request};
+use quarry_protocol::ranges::SeqRanges;
 use quarry_protocol::record::{LogRecord, ReplicaRef, Segment};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What [`crate::QuorumStore::receipt`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,6 +167,10 @@ async fn ask(
     segment: usize,
     (from, to): (ChunkSeq, ChunkSeq),
 ) -> Result<Vec<ProvenanceRun>, String> {
+    if BucketPlace::is_address(&at.address) {
+        let looked = look(parts, record, at, segment, (from, to)).await;
+        return looked.map_err(|why| format!("{}: {why}", who(at)));
+    }
     let (link, mut heard) = (parts.cluster.link(at), Heard { runs: Vec::new(), next: from });
     while heard.next < to {
         let request =
@@ -172,6 +179,35 @@ async fn ask(
         heard.page(reply, to).map_err(|why| format!("{}: {why}", who(at)))?;
     }
     Ok(heard.runs)
+}
+
+/// What lies in a bucket's slots now. A bucket keeps no times: what is seen there was stored before that.
+async fn look(
+    parts: &Parts,
+    record: &LogRecord,
+    at: &ReplicaRef,
+    segment: usize,
+    (mut from, to): (ChunkSeq, ChunkSeq),
+) -> Result<Vec<ProvenanceRun>, String> {
+    if to == UNKNOWN {
+        return Err("how far the log goes is not known, and every slot would have to be looked at".to_owned());
+    }
+    let (link, mut held) = (parts.cluster.link(at), SeqRanges::new());
+    while from < to {
+        let request = Request::Inventory { log: record.log, segment: record.segments[segment].id, from, to };
+        let (runs, next) = match link.call(request).await.map_err(|why| why.to_string())? {
+            Reply::Inventory { runs, next } if next > from => (runs, next),
+            Reply::Refused(refusal) => return Err(refusal.to_string()),
+            other => return Err(format!("it answered an inventory with {other:?}")),
+        };
+        for run in runs.iter().filter(|run| run.answer == Answer::Have) {
+            held.insert(run.from, run.to);
+        }
+        from = next;
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seen = |(from, to)| ProvenanceRun { from, to, stored_from_s: 0, stored_to_s: now, verified_at_s: None };
+    Ok(held.iter().map(seen).collect())
 }
 
 /// The pages of one replica's answer so far.

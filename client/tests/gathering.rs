@@ -1,9 +1,11 @@
 //! Old segments that follow a log to another tier: verified copies, then the record.
 
 use futures::TryStreamExt;
+use quarry_client::receipt::RangeCopies;
 use quarry_client::{ChunkStore, Gathered, OpenOptions, QuorumStore, ReadOptions, ReadRange};
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::digest::Digest;
+use quarry_protocol::ids::ChunkSeq;
 use quarry_protocol::limits::CHUNK_HEADER_BYTES;
 use quarry_protocol::record::LogRecord;
 use std::path::{Path, PathBuf};
@@ -260,7 +262,7 @@ async fn damage_is_not_copied() {
     assert!(copied.segments[..2].iter().all(|segment| segment.replicas.len() == 1));
     let fresh = world.store(&world.one()).await;
     drop(fresh.open(LOG, options()).await.map(drop));
-    let to = quarry_protocol::ids::ChunkSeq(2 * CHUNKS);
+    let to = ChunkSeq(2 * CHUNKS);
     let range = ReadRange { from: None, to: Some(to) };
     let chunks: Vec<_> =
         fresh.read(LOG, range, ReadOptions::default()).await.expect("reads").try_collect().await.expect("on");
@@ -283,6 +285,22 @@ async fn damage_is_not_copied() {
         assert_eq!(after.segments[0], before.segments[0], "it stays where it is");
         assert_eq!(after.segments[1].replicas.len(), 3);
     }
+}
+
+/// Copies in buckets are counted, slot by slot.
+#[tokio::test]
+async fn a_receipt_counts_copies_in_buckets() {
+    let world = World::new();
+    let home = world.log_on(&world.one()).await;
+    let three = home.on_tier(&world.three()).await.expect("a tier");
+    gather(&three).await;
+    let copies = async |segment: usize| three.receipt(LOG).await.expect("a receipt").segments[segment].copies();
+    let range = |from, to, copies| RangeCopies { from: ChunkSeq(from), to: ChunkSeq(to), copies };
+    assert_eq!(copies(0).await, [range(0, CHUNKS, 3)]);
+    std::fs::remove_file(world.file("a", 4)).expect("is removed");
+    std::fs::write(world.file("b", 4), b"rot").expect("is written");
+    assert_eq!(copies(0).await, [range(0, 4, 3), range(4, 5, 1), range(5, CHUNKS, 3)]);
+    assert_eq!(copies(1).await, [range(CHUNKS, 2 * CHUNKS, 3)]);
 }
 
 #[tokio::test]
