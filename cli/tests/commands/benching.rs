@@ -81,7 +81,7 @@ fn a_suite_runs_on_nodes_of_its_own_and_leaves_its_result() {
         quarry(&["bench", "run", &at("suite.toml"), "--dir", &at("files"), "--out", &at("out"), "--json"]).ends_with(0);
     let text = std::fs::read_to_string(at("out/result.json")).expect("a result");
     let result: BenchResult = serde_json::from_str(&text).expect("of its shape");
-    let printed: BenchResult = serde_json::from_str(&ran.out()).expect("is printed, too");
+    let printed: BenchResult = serde_json::from_str(ran.out()).expect("is printed, too");
     assert_eq!(printed, result);
     assert_eq!((result.schema.as_str(), result.name.as_str(), result.cases.len()), (SCHEMA, "small", 10));
     let nodes = &result.targets[0];
@@ -137,7 +137,7 @@ fn a_suite_that_is_not_one_is_refused_before_anything_is_started() {
 fn the_options_for_one_case_make_a_suite() {
     let printed = |arguments: &[&str]| {
         let ran = quarry(&[&["bench", "run", "--print-suite"], arguments].concat()).ends_with(0);
-        quarry_bench::suite::Suite::parse(&ran.out()).expect("is a suite")
+        quarry_bench::suite::Suite::parse(ran.out()).expect("is a suite")
     };
     assert_eq!(printed(&[]).name, "quick");
     assert_eq!(printed(&["tiers", "--rounds", "3"]).cases[0].rounds, Some(3));

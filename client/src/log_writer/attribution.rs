@@ -139,14 +139,18 @@ impl Append {
         // Links report in turns, so answers of different replicas may come out of their order.
         self.answers.sort_by_key(|(_, at, _)| *at);
         let (_, first, node) = *self.answers.first()?;
-        let (decider, decided, _) = *self.answers.get(self.ack_quorum - 1)?;
+        let (decider, quorum_at, _) = *self.answers.get(self.ack_quorum - 1)?;
         let us = |us: u32| Duration::from_micros(u64::from(us));
-        let way = first.saturating_duration_since(self.put);
+        let mut network = first.saturating_duration_since(self.put);
         let told = node.unwrap_or_default();
         // By two clocks: what the node says is never more than what passed here.
-        let node_queue = us(told.queue_us).min(way);
-        let device = us(told.device_us).min(way - node_queue);
-        let node_order = us(told.order_us).min(way - node_queue - device);
+        let mut of_node = |said_us: u32| {
+            let took = us(said_us).min(network);
+            network = network.saturating_sub(took);
+            took
+        };
+        let (node_queue, device, node_order) =
+            (of_node(told.queue_us), of_node(told.device_us), of_node(told.order_us));
         let zones = self.zones.iter().enumerate();
         let replicas = zones.map(|(index, zone)| {
             let answer = self.answers.iter().find(|(replica, ..)| *replica == index);
@@ -157,12 +161,12 @@ impl Append {
         let replicas = replicas.collect();
         Some(AppendTimes {
             window: self.put.saturating_duration_since(self.called),
-            network: way - node_queue - device - node_order,
+            network,
             node_queue,
             device,
             node_order,
-            quorum: decided.saturating_duration_since(first.max(self.put)),
-            order: now.saturating_duration_since(decided),
+            quorum: quorum_at.saturating_duration_since(first.max(self.put)),
+            order: now.saturating_duration_since(quorum_at),
             replicas,
         })
     }
@@ -194,8 +198,8 @@ mod tests {
         ["a", "b", "c"].map(str::to_owned).into()
     }
 
-    fn timing(at: Instant, queue_us: u32, device_us: u32, order_us: u32) -> Option<PutTiming> {
-        Some(PutTiming { at, node: PutTimes { queue_us, device_us, order_us } })
+    fn node(queue_us: u32, device_us: u32, order_us: u32) -> PutTimes {
+        PutTimes { queue_us, device_us, order_us }
     }
 
     fn ms(ms: u64) -> Duration {
@@ -207,8 +211,7 @@ mod tests {
     fn the_stages_add_up() {
         let called = Instant::now();
         let put = called + ms(10);
-        let answers =
-            vec![(2, put + ms(30), None), (1, put + ms(20), timing(called, 2000, 5000, 1000).map(|t| t.node))];
+        let answers = vec![(2, put + ms(30), None), (1, put + ms(20), Some(node(2000, 5000, 1000)))];
         let append = Append { called, put, zones: zones(), ack_quorum: 2, answers };
         let times = append.times(put + ms(37)).expect("a quorum answered");
         let stages = times.stages().map(|(_, took)| took.as_millis());
@@ -223,7 +226,7 @@ mod tests {
     #[test]
     fn a_node_never_took_longer_than_the_answer() {
         let put = Instant::now();
-        let answers = vec![(0, put + ms(3), timing(put, 2000, 5000, 1000).map(|t| t.node))];
+        let answers = vec![(0, put + ms(3), Some(node(2000, 5000, 1000)))];
         let append = Append { called: put, put, zones: zones(), ack_quorum: 1, answers };
         let times = append.times(put + ms(3)).expect("a quorum answered");
         assert_eq!(times.stages().map(|(_, took)| took.as_millis()), [0, 0, 2, 1, 0, 0, 0]);
@@ -238,7 +241,7 @@ mod tests {
         }
         attribution.answered(ChunkSeq(4), 0, None);
         attribution.answered(ChunkSeq(9), 0, None);
-        attribution.answered(ChunkSeq(5), 0, timing(now, 1, 1, 1));
+        attribution.answered(ChunkSeq(5), 0, Some(PutTiming { at: now, node: node(1, 1, 1) }));
         attribution.answered(ChunkSeq(5), 0, None);
         attribution.answered(ChunkSeq(6), 0, None);
         attribution.answered(ChunkSeq(6), 1, None);

@@ -219,8 +219,8 @@ impl Owner {
     }
 
     fn stored(&mut self, connection: ConnectionId, request_id: u64, disk: DiskId) {
-        let timed = !self.timing.is_idle();
-        match timed.then(|| self.timing.answered(connection, request_id, self.world.now())).flatten() {
+        let some_asked = !self.timing.is_idle();
+        match some_asked.then(|| self.timing.answered(connection, request_id, self.world.now())).flatten() {
             None => {
                 let frame = FrameHeader::control(FrameKind::Stored, request_id, disk, &[]);
                 self.send(connection, &frame.encode());
