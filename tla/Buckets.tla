@@ -218,6 +218,17 @@ Trim(b, s, q) ==
   /\ slots' = [slots EXCEPT ![b][s][q] = Empty]
   /\ UNCHANGED <<reg, wiped, op>>
 
+(* An orphan is freed (P13): a chunk of a segment that the record does not name, of an epoch below the record's. Its writer's
+   swap compared a record that is gone, so nobody will ever read it, and what an older record said of it is still true. Of
+   the very epoch, a segment may be that of a recovery that has copied and not yet swapped: with the bug, an older record
+   is believed of it. Markers stay. *)
+Free(b, s, q) ==
+  /\ \/ s < reg.epoch /\ \A i \in DOMAIN reg.chain : reg.chain[i].id # s
+     \/ Bug = "OwnSegmentFreed" /\ s = reg.epoch /\ op[s].seg # 0
+  /\ IsChunk(slots[b][s][q])
+  /\ slots' = [slots EXCEPT ![b][s][q] = Empty]
+  /\ UNCHANGED <<reg, wiped, op>>
+
 (* Another bucket stands under the name. What was there is kept as what the writer may have heard of; nobody reads it. *)
 Wipe(b) ==
   /\ Cardinality(wiped) < WipeMax /\ b \notin wiped
@@ -229,11 +240,11 @@ Next ==
   \/ \E e \in Epochs : Claim(e) \/ Probe(e) \/ Settle(e) \/ Open(e) \/ Reread(e) \/ Put(e) \/ Commit(e)
   \/ \E e \in Epochs, b \in Bucket, q \in Seqs : Mark(e, b, q) \/ Copy(e, b, q) \/ Slot(e, b, q)
   \/ \E f \in Seqs \cup {SeqMax} : RaiseFloor(f)
-  \/ \E b \in Bucket, s \in Epochs, q \in Seqs : Trim(b, s, q)
+  \/ \E b \in Bucket, s \in Epochs, q \in Seqs : Trim(b, s, q) \/ Free(b, s, q)
   \/ \E b \in Bucket : Wipe(b)
 
 Actions == {"Claim", "Probe", "Mark", "Settle", "Copy", "Open", "Reread", "Put", "Slot", "Commit", "RaiseFloor",
-            "Trim", "Wipe"}
+            "Trim", "Free", "Wipe"}
 
 Spec == Init /\ [][Next]_vars
 

@@ -1,7 +1,7 @@
 ------------------------------ MODULE Rotation ------------------------------
 (***************************************************************************)
-(* Rotation (P11), replacement (P10), and that new chunks only go into     *)
-(* registered segments (P5), on nodes. A replica is its fence and what it  *)
+(* Rotation (P11), replacement (P10), moves to another tier and back, and  *)
+(* that new chunks only go into registered segments (P5). A replica is its fence and what it  *)
 (* holds; neither is lost here. A put may arrive at any time after it was  *)
 (* handed over, also more than once, or never: no action consumes one.     *)
 (* The same holds for a change asked of the register: it takes place (or   *)
@@ -15,7 +15,9 @@ EXTENDS Integers, Sequences, FiniteSets, TLC
 CONSTANTS
   Replica,     \* all there are, spares included
   FirstSet,    \* the replicas of the first segment
-  Qa,
+  Qa,          \* its ack quorum
+  OtherSet,    \* the other tier's replicas; none: no moves
+  OtherQa,     \* the ack quorum of a segment there
   Window,      \* of every segment, in chunks
   SeqMax,      \* seqs are 0 .. SeqMax - 1
   EpochMax,    \* the first epoch is open initially
@@ -24,6 +26,7 @@ CONSTANTS
   FloorMax,
   Bug
 
+Tiers == {[set |-> FirstSet, qa |-> Qa]} \cup (IF OtherSet = {} THEN {} ELSE {[set |-> OtherSet, qa |-> OtherQa]})
 Qr == Cardinality(FirstSet) - Qa + 1
 Seqs == 0 .. SeqMax - 1
 Epochs == 1 .. EpochMax
@@ -31,7 +34,7 @@ Max(a, b) == IF a > b THEN a ELSE b
 Min(a, b) == IF a < b THEN a ELSE b
 
 VARIABLES
-  reg,     \* the record: version, epoch, floor, chain of [id, base, end, at, set]; end is open, boundary or sealed
+  reg,     \* the record: version, epoch, floor, chain of [id, base, end, at, set, qa]; end is open, boundary or sealed
   fence,   \* replica -> the highest epoch it was told
   held,    \* replica -> <<segment, seq>> that it stored
   op,      \* epoch -> what its client knows: as recovery, then as writer
@@ -41,11 +44,15 @@ vars == <<reg, fence, held, op, ask>>
 
 NoAsk == [kind |-> "none"]
 Idle == [phase |-> "idle", prev |-> 0, cut |-> 0, from |-> 0, next |-> 0, tail |-> 0, segs |-> <<>>]
-Segment(id, base, set) == [id |-> id, base |-> base, end |-> "open", at |-> SeqMax + 1, set |-> set]
+\* With its own replicas and its own quorums: the tier's.
+Segment(id, base, tier) ==
+  [id |-> id, base |-> base, end |-> "open", at |-> SeqMax + 1, set |-> tier.set, qa |-> tier.qa]
+QrOf(segment) == Cardinality(segment.set) - segment.qa + 1
+TierOf(segment) == [set |-> segment.set, qa |-> segment.qa]
 Last(chain) == chain[Len(chain)]
 
 Init ==
-  /\ reg = [version |-> 1, epoch |-> 1, floor |-> 0, chain |-> <<Segment(<<1, 0>>, 0, FirstSet)>>]
+  /\ reg = [version |-> 1, epoch |-> 1, floor |-> 0, chain |-> <<Segment(<<1, 0>>, 0, [set |-> FirstSet, qa |-> Qa])>>]
   /\ fence = [r \in Replica |-> 1]
   /\ held = [r \in Replica |-> {}]
   /\ op = [e \in Epochs |-> IF e = 1 THEN [Idle EXCEPT !.phase = "open", !.segs = reg.chain] ELSE Idle]
@@ -86,7 +93,9 @@ Accept(e, r, q) ==
   /\ held' = [held EXCEPT ![r] = @ \cup {<<HomeOf(e, q).id, q>>}]
   /\ UNCHANGED <<reg, fence, op, ask>>
 
-OnAckQuorum(e, q) == Cardinality(Holding(HomeOf(e, q).set, HomeOf(e, q).id, q)) >= Qa
+\* The bug is to go by the quorum of the tier that the writer began on.
+OnAckQuorum(e, q) ==
+  Cardinality(Holding(HomeOf(e, q).set, HomeOf(e, q).id, q)) >= IF Bug = "AckQuorumStays" THEN Qa ELSE HomeOf(e, q).qa
 
 \* P2: in the log's order, also across the seam.
 Commit(e) ==
@@ -100,8 +109,8 @@ Commit(e) ==
 
 Boundaries == {i \in DOMAIN reg.chain : reg.chain[i].end = "boundary"}
 
-\* Asks for a boundary at L, and a next segment on `set`, all in one change that compares the record as read.
-AskBoundary(e, at, set) ==
+\* Asks for a boundary at L, and a next segment on `tier`, all in one change that compares the record as read.
+AskBoundary(e, at, tier) ==
   /\ e <= WriterMax /\ op[e].phase = "open" /\ ask[e] = NoAsk
   /\ reg.epoch = e
   /\ Boundaries = {} \/ Bug = "TwoBoundaries"
@@ -110,16 +119,20 @@ AskBoundary(e, at, set) ==
   /\ LET n == Len(reg.chain)
          chain == [reg.chain EXCEPT ![n].end = "boundary", ![n].at = at]
      IN ask' = [ask EXCEPT ![e] = [kind |-> "plan", version |-> reg.version, done |-> FALSE, at |-> at,
-                                   chain |-> Append(chain, Segment(<<e, Len(op[e].segs)>>, at, set))]]
+                                   chain |-> Append(chain, Segment(<<e, Len(op[e].segs)>>, at, tier))]]
   /\ UNCHANGED <<reg, fence, held, op>>
 
-Plan(e, at) == AskBoundary(e, at, Last(reg.chain).set)
+Plan(e, at) == AskBoundary(e, at, TierOf(Last(reg.chain)))
+
+\* The next segment lies on the other tier, with its quorums: there, or back. One rotation like any other.
+Move(e, at, tier) == tier.set # Last(reg.chain).set /\ AskBoundary(e, at, tier)
 
 \* P10: the next segment has a spare in the place of a replica that failed. A spare is in no zone that is used already.
 Replace(e, at, failed, spare) ==
   /\ failed \in Last(reg.chain).set
   /\ spare \notin Last(reg.chain).set \/ Bug = "ReplacedTwice"
-  /\ AskBoundary(e, at, (Last(reg.chain).set \ {failed}) \cup {spare})
+  /\ OtherSet # {} => spare \notin FirstSet \cup OtherSet     \* the replicas of a segment are of one kind
+  /\ AskBoundary(e, at, [set |-> (Last(reg.chain).set \ {failed}) \cup {spare}, qa |-> Last(reg.chain).qa])
 
 \* With the bug: the set of the open segment itself is changed.
 ChangeSet(e, failed, spare) ==
@@ -215,12 +228,16 @@ Starts(e) ==
       highest(i) == Min(Max(lowest(i), WatermarkMax(e, i)), reg.chain[i].at)
   IN {f \in [Walked -> 0 .. SeqMax + 1] : \A i \in Walked : f[i] >= lowest(i) /\ f[i] <= Max(lowest(i), highest(i))}
 
+\* Of each walked segment its own. The bug is to go by that of the open segment.
+ReadQuorum(i) == QrOf(IF Bug = "OneReadQuorum" THEN Last(reg.chain) ELSE reg.chain[i])
+OwnerIndex(q) == CHOOSE i \in OwnersOf(q) : TRUE
+
 (* P7.2, P7.3. What a fenced replica said stays so, hence the walk is judged at once; answers that were not heard are
    covered by the choices. A walk that ends before a boundary ends the log. *)
 Settle(e) ==
   /\ op[e].phase = "settling" /\ reg.epoch = e
   /\ \A i \in Walked :
-       Cardinality(Fenced(e, reg.chain[i].set)) >= IF Bug = "WaitsForAll" THEN Cardinality(FirstSet) ELSE Qr
+       Cardinality(Fenced(e, reg.chain[i].set)) >= IF Bug = "WaitsForAll" THEN Cardinality(FirstSet) ELSE ReadQuorum(i)
   /\ \E starts \in Starts(e), end \in 0 .. SeqMax :
        LET first == CHOOSE i \in Walked : \A j \in Walked : i <= j
            walkedSeqs == {q \in Seqs : q < end /\ \E i \in Walked : i \in OwnersOf(q) /\ q >= starts[i]}
@@ -229,11 +246,12 @@ Settle(e) ==
        /\ \A q \in walkedSeqs : Having(e, q) # {}
        \* The walk of the segment in which it ends began no later, and the ones behind it were not looked at.
        /\ \A i \in Walked : end >= reg.chain[i].base => end >= starts[i]
-       /\ end < SeqMax => Cardinality(Never(e, end)) >= IF Bug = "EndOnOneAnswer" THEN 1 ELSE Qr
-       /\ \E cut \in starts[first] .. end :
-            /\ \A q \in walkedSeqs : q < cut => Cardinality(Having(e, q)) >= Qa
+       /\ end < SeqMax => Cardinality(Never(e, end)) >= IF Bug = "EndOnOneAnswer" THEN 1 ELSE ReadQuorum(OwnerIndex(end))
+       \* The new segment lies on the tier of the opener's own store.
+       /\ \E cut \in starts[first] .. end, tier \in {TierOf(Last(reg.chain))} \cup (IF OtherSet = {} THEN {} ELSE Tiers) :
+            /\ \A q \in walkedSeqs : q < cut => Cardinality(Having(e, q)) >= OwnerOf(q).qa
             /\ op' = [op EXCEPT ![e].phase = "copying", ![e].cut = cut, ![e].from = end, ![e].next = end,
-                                ![e].tail = end, ![e].segs = <<Segment(<<e, 0>>, cut, Last(reg.chain).set)>>]
+                                ![e].tail = end, ![e].segs = <<Segment(<<e, 0>>, cut, tier)>>]
   /\ UNCHANGED <<reg, fence, held, ask>>
 
 \* P7.5.
@@ -261,10 +279,11 @@ Next ==
                        \/ Claim(e) \/ Settle(e) \/ Open(e)
   \/ \E e \in Epochs, r \in Replica : RaiseFence(e, r) \/ (\E q \in Seqs : Accept(e, r, q))
   \/ \E e \in Epochs, at \in Seqs : Plan(e, at) \/ \E failed, spare \in Replica : Replace(e, at, failed, spare)
+  \/ \E e \in Epochs, at \in Seqs, tier \in Tiers : OtherSet # {} /\ Move(e, at, tier)
   \/ \E e \in Epochs, failed, spare \in Replica : ChangeSet(e, failed, spare)
   \/ \E f \in 1 .. FloorMax : RaiseFloor(f)
 
-Actions == {"Put", "Accept", "Commit", "Plan", "Replace", "ChangeSet", "Apply", "Cross", "SealBehind", "Redo", "Claim",
+Actions == {"Put", "Accept", "Commit", "Plan", "Replace", "Move", "ChangeSet", "Apply", "Cross", "SealBehind", "Redo", "Claim",
             "RaiseFence", "Settle", "Open", "RaiseFloor"}
 
 Spec == Init /\ [][Next]_vars
@@ -293,7 +312,7 @@ NothingAcknowledgedIsLost ==
   \A e \in Epochs : \A q \in Acked(e) : q >= reg.floor =>
     \E i \in OwnersOf(q) :
       /\ ContentOf(reg.chain[i].id[1], q) = e
-      /\ Cardinality(Holding(reg.chain[i].set, reg.chain[i].id, q)) >= Qa
+      /\ Cardinality(Holding(reg.chain[i].set, reg.chain[i].id, q)) >= reg.chain[i].qa
 
 AcknowledgedOnce == \A e, f \in Epochs : e # f => Acked(e) \cap Acked(f) = {}
 
@@ -305,7 +324,7 @@ OneHistory ==
 SealedOnAckQuorum ==
   \A i \in DOMAIN reg.chain : reg.chain[i].end = "sealed" =>
     \A q \in Max(reg.floor, reg.chain[i].base) .. reg.chain[i].at - 1 :
-      Cardinality(Holding(reg.chain[i].set, reg.chain[i].id, q)) >= Qa
+      Cardinality(Holding(reg.chain[i].set, reg.chain[i].id, q)) >= reg.chain[i].qa
 
 OneBoundaryUnsettled == Cardinality(Boundaries) <= 1
 
@@ -316,7 +335,8 @@ PutsOnlyIntoRegisteredSegments ==
       \E i \in DOMAIN reg.chain :
         reg.chain[i].id = op[e].segs[k].id /\ reg.chain[i].base = op[e].segs[k].base /\ reg.chain[i].set = op[e].segs[k].set
 
-SetsAreFull == \A i \in DOMAIN reg.chain : Cardinality(reg.chain[i].set) = Cardinality(FirstSet)
+SetsAreFull == \A i \in DOMAIN reg.chain : \E tier \in Tiers :
+  Cardinality(reg.chain[i].set) = Cardinality(tier.set) /\ reg.chain[i].qa = tier.qa
 
 NobodyBelowTheTail == reg.floor <= op[Last(reg.chain).id[1]].tail
 =============================================================================

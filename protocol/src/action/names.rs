@@ -81,15 +81,16 @@ pub const ACTION_NAMES: &[ActionName] = &[
     unlogged("Create"),
     unlogged("Part"),
     unlogged("Return"),
-    // Buckets: the machine is there, no client drives it yet.
-    not_built("Mark"),
-    not_built("Slot"),
-    not_built("Probe"),
+    // Buckets: traces are of nodes.
+    unlogged("Mark"),
+    unlogged("Slot"),
+    unlogged("Probe"),
     // Rotation and replacement: the specification that traces are held against has none, so traced runs do not rotate.
     unlogged("Plan"),
     unlogged("Cross"),
     unlogged("SealBehind"),
     unlogged("Replace"),
+    unlogged("Move"),
     not_built("ChangeSet"),
     // Repair, and copies that nobody needs: not part of the specification that traces are held against, either.
     unlogged("CopySealed"),
