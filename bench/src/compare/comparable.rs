@@ -1,7 +1,8 @@
 //! What must be equal for figures to mean the same thing.
 
 use crate::environment::Environment;
-use crate::result::{BenchResult, CaseResult, TargetFacts};
+use crate::result::{BenchResult, CaseResult, TargetFacts, TargetKind};
+use crate::suite::{CaseSpec, LoadSpec, Suite};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -93,6 +94,9 @@ pub(super) fn targets_and_cases(a: &BenchResult, b: &BenchResult) -> Vec<FieldDi
 fn targets(a: &TargetFacts, b: &TargetFacts) -> Vec<FieldDifference> {
     let mut fields = Fields::of(format!("targets[{}].", a.name));
     fields.same("kind", &a.kind, &b.kind);
+    if a.kind == TargetKind::Nodes && a.on_this_machine && b.on_this_machine {
+        fields.same("place", &a.place, &b.place);
+    }
     fields.same("emulated", &a.emulated, &b.emulated);
     fields.same("durability", &a.durability, &b.durability);
     fields.same("replicas", &a.replicas, &b.replicas);
@@ -105,6 +109,9 @@ fn cases(of_a: &BenchResult, a: &CaseResult, of_b: &BenchResult, b: &CaseResult)
     let mut fields = Fields::of(format!("cases[{}].", a.name));
     fields.same("load", &a.load, &b.load);
     fields.same("logs", &a.logs, &b.logs);
+    fields.same("part_seconds", &a.part_seconds, &b.part_seconds);
+    let [asked_a, asked_b] = [(of_a, a), (of_b, b)].map(|(result, case)| asked(result, case));
+    fields.same("suite", &asked_a, &asked_b);
     if let (Some(a), Some(b)) = (&a.baseline, &b.baseline) {
         fields.same("baseline.write_bytes", &a.write_bytes, &b.write_bytes);
         fields.same("baseline.device_in_flight", &a.device_in_flight, &b.device_in_flight);
@@ -132,6 +139,14 @@ fn cases(of_a: &BenchResult, a: &CaseResult, of_b: &BenchResult, b: &CaseResult)
         }
     }
     fields.found
+}
+
+/// What was asked for beyond what stands in the result of the case itself: the parameters of a ladder or a phase, clients, receipts.
+fn asked(result: &BenchResult, case: &CaseResult) -> Option<(LoadSpec, usize, bool)> {
+    let suite = Suite::parse(&result.suite).ok()?;
+    let of_case = |spec: &&CaseSpec| spec.chunks.iter().any(|chunk| spec.name_with(*chunk) == case.name);
+    let spec = suite.cases.iter().find(of_case)?;
+    Some((spec.load.clone(), spec.clients, spec.stages))
 }
 
 fn chunk_sizes(result: &BenchResult, case: &CaseResult, name: &str) -> BTreeSet<u64> {

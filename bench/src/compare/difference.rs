@@ -88,11 +88,16 @@ type Pair = (String, String, Better, Spread, Spread);
 pub(super) fn of(a: Measured<'_>, b: Measured<'_>) -> Vec<Difference> {
     let mut pairs = Vec::new();
     let mut rounds = 0;
+    let [rate_a, rate_b] = [a.2, b.2].map(|target| target.ladder.as_ref().and_then(|ladder| ladder.highest_per_second));
+    let same_rate = rate_a == rate_b;
     let figures = [a, b].map(|(facts, case, target)| TargetFigures::of(facts, case, target));
     if let [Some(a), Some(b)] = &figures {
         rounds = a.rounds.count.min(b.rounds.count);
-        pairs.extend(of_rounds(a, b));
-        pairs.extend(of_ratios(a, b));
+        // Two ladders stand at the highest rates that held; the latencies of different rates are no difference.
+        if same_rate {
+            pairs.extend(of_rounds(a, b));
+            pairs.extend(of_ratios(a, b));
+        }
     }
     let difference = |pair: Pair, rounds: usize| {
         let (figure, unit, better, left, right) = pair;

@@ -35,6 +35,8 @@ struct Record {
     failure: RefCell<Option<AppendError>>,
     acknowledged_at: Cell<Instant>,
     longest_gap: Cell<Duration>,
+    /// Acknowledged chunks that a takeover did not find.
+    lost: Cell<u64>,
     /// Of all logs of the case and target together, if it is asked for.
     stages: Option<SharedNotes>,
 }
@@ -55,6 +57,7 @@ impl BenchLog {
             failure: RefCell::default(),
             acknowledged_at: Cell::new(Instant::now()),
             longest_gap: Cell::default(),
+            lost: Cell::default(),
             stages,
         };
         let next = Cell::new(0);
@@ -74,7 +77,10 @@ impl BenchLog {
 
     /// Makes a writer that was opened elsewhere its own.
     pub(super) fn adopt(&mut self, opened: Opened) {
-        self.next.set(opened.report.next_seq.0);
+        let next = opened.report.next_seq.0;
+        // Acknowledged chunks beyond the end of the log are gone: what the verdict is there to say.
+        self.record.lost.set(self.record.lost.get() + self.record.ledger.borrow_mut().cut(next));
+        self.next.set(next);
         self.record.failure.take();
         self.writer = Some(opened.writer);
     }
@@ -120,6 +126,11 @@ impl BenchLog {
         self.record.longest_gap.get()
     }
 
+    /// The same, with what goes on without an acknowledgement at this moment.
+    pub(super) fn longest_gap_until_now(&self) -> Duration {
+        self.longest_gap().max(self.record.acknowledged_at.get().elapsed())
+    }
+
     /// Payload bytes that it holds, as far as they were acknowledged.
     pub(super) fn bytes(&self) -> u64 {
         self.record.ledger.borrow().count() * self.payloads.chunk_bytes() as u64
@@ -161,6 +172,8 @@ impl BenchLog {
             return Err(self.failed(&why.to_string()));
         }
         self.read_back().await?.count_in(verdict);
+        let lost = self.record.lost.take();
+        (verdict.acknowledged, verdict.missing) = (verdict.acknowledged + lost, verdict.missing + lost);
         self.writer = None;
         self.store.delete(&self.name).await.map_err(|why| self.failed(&why.to_string()))?;
         Ok(())

@@ -144,9 +144,12 @@ struct Engine<'a> {
     say: &'a dyn Fn(Progress<'_>),
 }
 
+/// What came of a run: all cases, or those before the one that failed, and why that did.
+pub type Finished = (BenchResult, Option<EngineError>);
+
 /// Runs `suite`, which must be one that [`Suite::checked`] gave; `say` is told how far it is. Must be called on a thread that lives
 /// as long as the process: nodes end with it.
-pub async fn run(suite: &Suite, setup: &EngineSetup, say: &dyn Fn(Progress<'_>)) -> Result<BenchResult, EngineError> {
+pub async fn run(suite: &Suite, setup: &EngineSetup, say: &dyn Fn(Progress<'_>)) -> Result<Finished, EngineError> {
     let (begun_at, begun) = (Instant::now(), SystemTime::now());
     let mut engine = Engine { setup, targets: Vec::new(), say };
     say(Progress::Begin { name: "starting targets", steps: suite.targets.len() });
@@ -154,12 +157,16 @@ pub async fn run(suite: &Suite, setup: &EngineSetup, say: &dyn Fn(Progress<'_>))
         engine.targets.push(Target::start(spec, index, suite.seed, &setup.binary, &setup.dir).await?);
         say(Progress::Step);
     }
-    let cases = engine.cases(suite).await;
+    let mut cases = Vec::new();
+    let failed = engine.cases(suite, &mut cases).await.err();
     let facts = engine.targets.iter().map(|target| target.facts.clone()).collect();
     for target in engine.targets {
-        target.stop().await?;
+        // Everything is measured by now.
+        if let Err(why) = target.stop().await {
+            say(Progress::Note(&why.to_string()));
+        }
     }
-    Ok(BenchResult {
+    let result = BenchResult {
         schema: SCHEMA.to_owned(),
         name: suite.name.clone(),
         begun_unix_seconds: begun.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
@@ -168,18 +175,21 @@ pub async fn run(suite: &Suite, setup: &EngineSetup, say: &dyn Fn(Progress<'_>))
         suite: suite.to_toml(),
         environment: Environment::of(&setup.dir),
         targets: facts,
-        cases: cases?,
-    })
+        cases,
+    };
+    match failed {
+        Some(why) if result.cases.is_empty() => Err(why),
+        failed => Ok((result, failed)),
+    }
 }
 
 impl Engine<'_> {
-    async fn cases(&mut self, suite: &Suite) -> Result<Vec<CaseResult>, EngineError> {
+    async fn cases(&mut self, suite: &Suite, results: &mut Vec<CaseResult>) -> Result<(), EngineError> {
         let run = getrandom::u64().map_err(|why| EngineError::Target {
             target: "this machine".to_owned(),
             why: format!("no random numbers: {why}"),
         })?;
         self.warm_up(suite, run).await?;
-        let mut results = Vec::new();
         for spec in &suite.cases {
             for chunk in &spec.chunks {
                 let place = |name: &String| suite.targets.iter().position(|target| target.name == *name);
@@ -196,7 +206,7 @@ impl Engine<'_> {
                 results.push(self.case(&plan).await?);
             }
         }
-        Ok(results)
+        Ok(())
     }
 
     async fn case(&mut self, plan: &CasePlan<'_>) -> Result<CaseResult, EngineError> {

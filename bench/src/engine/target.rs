@@ -10,12 +10,15 @@ use quarry_client::bucket::BucketKind;
 use quarry_client::store_url::{StorePlace, StoreUrl};
 use quarry_client::{ChunkStore, CreateMode, OpenOptions, QuorumStore, connect_to_quorum};
 use quarry_protocol::limits::{WINDOW_BYTES_MAX, WINDOW_CHUNKS_MAX};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const OF_NODES: &str = "written with O_DIRECT|O_DSYNC by the ack quorum";
 const OF_BUCKETS: &str = "the store's own, by the ack quorum";
 const OF_DIRECTORIES: &str = "written and synced by the ack quorum";
+/// The window of logs in buckets and directories, in chunks.
+const BUCKET_WINDOW_CHUNKS: u32 = 256;
 const NONE: &str = "none: in the memory of this process";
 
 /// A store of the run.
@@ -130,10 +133,11 @@ impl Target {
             repair: false,
             ..OpenOptions::default()
         };
-        if self.facts.kind == TargetKind::Nodes {
-            options.window_chunks = Some(WINDOW_CHUNKS_MAX);
-            options.window_bytes = Some(WINDOW_BYTES_MAX);
-        }
+        // A window below the depth would hold appends up in the load generator. That of a bucket is looked through when a log
+        // is taken over, so it is no larger than it has to be.
+        let probed = !matches!(self.facts.kind, TargetKind::Nodes | TargetKind::Memory);
+        options.window_chunks = Some(if probed { BUCKET_WINDOW_CHUNKS } else { WINDOW_CHUNKS_MAX });
+        options.window_bytes = Some(WINDOW_BYTES_MAX);
         if let Some(patience) = replica_patience {
             options.rotation.replica_patience = patience;
         }
@@ -208,22 +212,40 @@ fn facts(spec: &TargetSpec, reach: &Reach, store: &QuorumStore) -> Result<Target
             TargetFacts { emulated: true, ..facts(kind, place, NONE, true) }
         }
         Reach::Url(url) => {
-            let place = url.split('?').next().unwrap_or(url).to_owned();
-            match StoreUrl::parse(url).map_err(|why| why.to_string())?.place {
+            let mut place = url.split('?').next().unwrap_or(url).to_owned();
+            let parsed = StoreUrl::parse(url).map_err(|why| why.to_string())?;
+            if let StorePlace::Buckets { places, .. } = &parsed.place
+                && let Some(endpoint) = &places[0].endpoint
+            {
+                // Another server than the vendor's: no report may take one for the other.
+                let _ = write!(place, " at {endpoint}");
+                return Ok(TargetFacts {
+                    durability: format!("{OF_BUCKETS}; the store is the server at {endpoint}"),
+                    ..facts(kind_of(places[0].kind), place, OF_BUCKETS, false)
+                });
+            }
+            match parsed.place {
                 StorePlace::Memory { .. } => facts(TargetKind::Memory, place, NONE, true),
                 StorePlace::Nodes { nodes, .. } => {
                     facts(TargetKind::Nodes, place, OF_NODES, nodes.iter().all(|node| is_loopback(node)))
                 }
-                StorePlace::Buckets { places, .. } => match places[0].kind {
-                    BucketKind::Directory => facts(TargetKind::Directories, place, OF_DIRECTORIES, true),
-                    BucketKind::S3Express => facts(TargetKind::S3Express, place, OF_BUCKETS, false),
-                    BucketKind::S3 => facts(TargetKind::S3, place, OF_BUCKETS, false),
-                    BucketKind::Azure => facts(TargetKind::Azure, place, OF_BUCKETS, false),
-                    BucketKind::Google => facts(TargetKind::Google, place, OF_BUCKETS, false),
+                StorePlace::Buckets { places, .. } => match kind_of(places[0].kind) {
+                    TargetKind::Directories => facts(TargetKind::Directories, place, OF_DIRECTORIES, true),
+                    kind => facts(kind, place, OF_BUCKETS, false),
                 },
             }
         }
     })
+}
+
+const fn kind_of(kind: BucketKind) -> TargetKind {
+    match kind {
+        BucketKind::Directory => TargetKind::Directories,
+        BucketKind::S3Express => TargetKind::S3Express,
+        BucketKind::S3 => TargetKind::S3,
+        BucketKind::Azure => TargetKind::Azure,
+        BucketKind::Google => TargetKind::Google,
+    }
 }
 
 fn is_loopback(address: &str) -> bool {

@@ -20,7 +20,8 @@ async fn run_on_memory(cases: &str) -> (BenchResult, Vec<String>) {
             notes.borrow_mut().push(note.to_owned());
         }
     };
-    let result = run(&suite, &setup, &say).await.unwrap_or_else(|why| panic!("{why}"));
+    let (result, failed) = run(&suite, &setup, &say).await.unwrap_or_else(|why| panic!("{why}"));
+    assert!(failed.is_none(), "{failed:?}");
     assert_eq!(Suite::parse(&result.suite).expect("is a suite"), suite);
     (result, notes.into_inner())
 }

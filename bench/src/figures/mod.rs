@@ -11,7 +11,8 @@ pub use ratios::TargetRatios;
 
 use crate::latencies::{Latencies, LatencySummary};
 use crate::ratios::Spread;
-use crate::result::{CaseResult, CaseTarget, PartResult, Samples, TargetFacts};
+use crate::result::{CaseResult, CaseTarget, PartResult, Samples, TargetFacts, TargetKind};
+use quarry_protocol::limits::BLOCK_BYTES;
 use serde::Serialize;
 
 const GIB: f64 = (1 << 30) as f64;
@@ -62,11 +63,22 @@ impl TargetFigures {
         if parts.is_empty() {
             return None;
         }
-        let ratios = case.baseline.as_ref().and_then(|baseline| TargetRatios::of(facts, baseline, &target.rounds));
+        // The limit was measured with writes of one size: a target with other chunks has none to be compared with.
+        let baseline = case
+            .baseline
+            .as_ref()
+            .filter(|baseline| baseline.write_bytes == target.chunk_bytes.next_multiple_of(u64::from(BLOCK_BYTES)));
+        let mut ratios = baseline.and_then(|baseline| TargetRatios::of(facts, baseline, &target.rounds));
+        let mut rounds = RoundFigures::of(&parts);
+        if facts.kind == TargetKind::Nodes && parts.iter().any(|part| part.cpu.is_none_or(|cpu| cpu.nodes_us <= 0.0)) {
+            // Nodes that somebody else started: their share is not known, and the client's alone would look like all of it.
+            rounds.cpu_seconds_per_gib = None;
+            ratios = ratios.map(|ratios| TargetRatios { pipe_cpu: None, ..ratios });
+        }
         Some(Self {
             from_due: Latencies::merged(parts.iter().map(|part| &part.from_due)).summary(),
             from_service: Latencies::merged(parts.iter().map(|part| &part.from_service)).summary(),
-            rounds: RoundFigures::of(&parts),
+            rounds,
             ratios,
             failed: parts.iter().map(|part| part.failed).sum(),
         })

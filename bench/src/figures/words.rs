@@ -22,9 +22,12 @@ pub fn spread_or_dash(figure: Option<Spread>) -> String {
     figure.map_or_else(|| "-".to_owned(), spread)
 }
 
-/// Payload in MiB/s.
+/// Payload in MiB/s; a dash where no payload is what matters.
 #[must_use]
 pub fn payload(bytes_per_second: f64) -> String {
+    if bytes_per_second <= 0.0 {
+        return "-".to_owned();
+    }
     let mib = bytes_per_second / f64::from(1 << 20);
     format!("{mib:.*} MiB/s", decimals(mib))
 }
@@ -46,6 +49,7 @@ pub fn load(case: &CaseResult) -> String {
         CaseLoad::Closed { depth } => format!("closed loop, depth {depth}"),
         CaseLoad::Open { per_second } => format!("open loop, {per_second}/s"),
         CaseLoad::Ladder { p99_us_max } => format!("rising rates, p99 from due at most {}", latency(*p99_us_max)),
+        CaseLoad::Phase { phase, .. } if phase.starts_with("takeover") || phase == "restart" => phase.clone(),
         CaseLoad::Phase { phase, depth } => format!("{phase}, depth {depth} meanwhile"),
     };
     if case.logs == 1 { load } else { format!("{load}, {} logs", case.logs) }
@@ -54,9 +58,10 @@ pub fn load(case: &CaseResult) -> String {
 /// Whether everything acknowledged was read back: begins with `good` or `BAD`.
 #[must_use]
 pub fn verdict(verdict: &Verdict) -> String {
-    let Verdict { acknowledged, equal, different, missing, .. } = verdict;
+    let Verdict { acknowledged, equal, different, missing, trimmed } = verdict;
     if verdict.good() {
-        return format!("good: all {acknowledged} read back equal");
+        let before = if *trimmed > 0 { format!(", {trimmed} trimmed before") } else { String::new() };
+        return format!("good: all {acknowledged} read back equal{before}");
     }
     format!("BAD: of {acknowledged} acknowledged, {equal} equal, {different} different, {missing} missing")
 }

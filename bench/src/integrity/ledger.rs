@@ -25,6 +25,16 @@ impl Ledger {
         self.ranges.push(seq..seq + 1);
     }
 
+    /// Forgets everything from `end` on, and says how many that were.
+    pub fn cut(&mut self, end: u64) -> u64 {
+        let before = self.count();
+        for range in &mut self.ranges {
+            range.end = range.end.min(end).max(range.start);
+        }
+        self.ranges.retain(|range| !range.is_empty());
+        before - self.count()
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {

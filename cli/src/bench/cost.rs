@@ -45,7 +45,8 @@ fn text(report: &CostReport) -> String {
     let tiers = report.prices.tiers.iter().map(|tier| {
         let verified = if tier.verified { "yes" } else { "NO" };
         let sources: Vec<_> = tier.sources.iter().map(|source| format!("{} ({})", source.url, source.dated)).collect();
-        [tier.name.clone(), tier.region.clone(), verified.to_owned(), sources.join(", ")]
+        let replicas = tier.replicas.to_string();
+        [tier.name.clone(), tier.region.clone(), replicas, verified.to_owned(), tier.note.clone(), sources.join(", ")]
     });
     format!(
         "US dollars for a GiB written and kept for {} hours, by chunk size; list prices, last looked at {}\n\n{}\n\n{}\n\n{}\n\n\
@@ -54,7 +55,7 @@ fn text(report: &CostReport) -> String {
         report.prices.looked_at,
         table(header, curves),
         table(["CHEAPER FOR SMALL CHUNKS", "THAN", "BREAKS EVEN AT"], pairs),
-        table(["TIER", "REGION", "VERIFIED", "SOURCES"], tiers),
+        table(["TIER", "REGION", "REPLICAS", "VERIFIED", "NOTE", "SOURCES"], tiers),
     )
 }
 

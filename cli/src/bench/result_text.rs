@@ -2,8 +2,8 @@
 
 use crate::table::table;
 use crate::units;
-use quarry_bench::figures::{TargetFigures, words};
-use quarry_bench::result::{BenchResult, CaseResult, CaseTarget, LadderResult};
+use quarry_bench::figures::{RoundFigures, TargetFigures, words};
+use quarry_bench::result::{Baseline, BenchResult, CaseResult, CaseTarget, LadderResult, PartResult, Stage, Stages};
 use std::fmt::Write;
 
 /// The environment, then case by case what was measured, beside the limit, and the verdict.
@@ -36,11 +36,30 @@ fn of_case(result: &BenchResult, case: &CaseResult) -> String {
     let header = ["TARGET", "CHUNK", "P50", "P99", "P99.9", "SERVICE P50", "P99", "P99.9", "PAYLOAD"];
     let mut text = table(header, latencies) + "\n\n";
     let beside = measured.iter().map(|(target, figures)| beside(result, target, figures));
-    let header =
-        ["TARGET", "CHUNK", "P50 TO LIMIT", "P99 TO LIMIT", "BANDWIDTH TO DEVICE", "TO PIPE", "CPU S/GIB", "VERDICT"];
+    let header = [
+        "TARGET",
+        "CHUNKS/S",
+        "P50 TO LIMIT",
+        "P99",
+        "BANDWIDTH TO DEVICE",
+        "TO PIPE",
+        "CPU S/GIB",
+        "TO PIPE",
+        "VERDICT",
+    ];
     text.push_str(&(table(header, beside) + "\n"));
+    if let Some(baseline) = &case.baseline {
+        let _ = writeln!(text, "\n{}", limits(baseline));
+    }
     for target in &case.targets {
         let name = result.targets[target.target].label();
+        if let Some(stages) = &target.stages {
+            let _ = writeln!(
+                text,
+                "\n{name}, where the time goes (of middling appends, of the slowest hundredth): {}",
+                shares(stages)
+            );
+        }
         if let Some(ladder) = &target.ladder {
             let _ = writeln!(text, "\n{name}: {}", highest(ladder));
         }
@@ -64,20 +83,43 @@ fn latencies(result: &BenchResult, target: &CaseTarget, figures: &TargetFigures)
 }
 
 /// Medians of the rounds with their spread.
-fn beside(result: &BenchResult, target: &CaseTarget, figures: &TargetFigures) -> [String; 8] {
+fn beside(result: &BenchResult, target: &CaseTarget, figures: &TargetFigures) -> [String; 9] {
     let ratio = |of: fn(&quarry_bench::figures::TargetRatios) -> Option<quarry_bench::ratios::Spread>| {
         words::spread_or_dash(figures.ratios.as_ref().and_then(of))
     };
     [
         result.targets[target.target].label(),
-        units::bytes(target.chunk_bytes),
+        format!("{:.0}", figures.rounds.operations_per_second.median),
         ratio(|ratios| Some(ratios.p50)),
         ratio(|ratios| Some(ratios.p99)),
         ratio(|ratios| ratios.bandwidth),
         ratio(|ratios| ratios.pipe_bandwidth),
         words::spread_or_dash(figures.rounds.cpu_seconds_per_gib),
+        ratio(|ratios| ratios.pipe_cpu),
         words::verdict(&target.verdict),
     ]
+}
+
+fn shares(stages: &Stages) -> String {
+    let percent = |share: f64| share * 100.0;
+    let share = |stage: &Stage| {
+        format!("{} {:.0} % {:.0} %", stage.name, percent(stage.share_of_p50), percent(stage.share_of_p99))
+    };
+    stages.stages.iter().map(share).collect::<Vec<_>>().join(", ")
+}
+
+/// What the ratios are to.
+fn limits(baseline: &Baseline) -> String {
+    let part = |name: &str, parts: &[PartResult]| {
+        let rounds = (!parts.is_empty()).then(|| RoundFigures::of(&parts.iter().collect::<Vec<_>>()))?;
+        let (p50, p99) = (units::latency(rounds.p50_us.median), units::latency(rounds.p99_us.median));
+        Some(format!("{name} p50 {p50}, p99 {p99}, {}", words::payload(rounds.bytes_per_second.median)))
+    };
+    let device = format!("raw device with {} writes in flight", baseline.device_in_flight);
+    let parts =
+        [part(&device, &baseline.device), part("loopback", &baseline.loopback), part("bare pipe", &baseline.pipe)];
+    let size = units::bytes(baseline.write_bytes);
+    format!("the limit, {size}: {}", parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
 fn highest(ladder: &LadderResult) -> String {

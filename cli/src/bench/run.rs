@@ -30,13 +30,17 @@ pub(super) async fn run(args: &BenchRunArgs, store: Option<String>, output: Outp
     let bar = RefCell::new(ProgressBar::hidden());
     let result = engine::run(&suite, &setup, &|told| show(&bar, told)).await;
     bar.borrow().finish_and_clear();
-    let mut result = result?;
+    let (mut result, failed) = result?;
     result.environment = doctor::environment(&args.dir);
     if let Some(out) = &args.out {
         outputs::to_directory(&result, out)?;
     }
     output.print(&result, result_text::text);
-    verdict(&result)
+    verdict(&result)?;
+    match failed {
+        None => Ok(Health::Good),
+        Some(why) => Err(Failure::new(format!("{why}: the cases after the last one above were not run"))),
+    }
 }
 
 fn show(bar: &RefCell<ProgressBar>, told: Progress<'_>) {
@@ -55,7 +59,7 @@ fn not_written(path: &Path, why: &std::io::Error) -> Failure {
 }
 
 /// A figure of a run that lost a chunk is worth nothing: such a run fails.
-fn verdict(result: &BenchResult) -> Result<Health, Failure> {
+fn verdict(result: &BenchResult) -> Result<(), Failure> {
     let mut bad = Vec::new();
     for case in &result.cases {
         for CaseTarget { target, verdict, .. } in &case.targets {
@@ -68,5 +72,5 @@ fn verdict(result: &BenchResult) -> Result<Health, Failure> {
             }
         }
     }
-    if bad.is_empty() { Ok(Health::Good) } else { Err(Failure::new(format!("INTEGRITY: {}", bad.join("\n  ")))) }
+    if bad.is_empty() { Ok(()) } else { Err(Failure::new(format!("INTEGRITY: {}", bad.join("\n  ")))) }
 }

@@ -123,6 +123,12 @@ impl BenchRunArgs {
         for case in &mut suite.cases {
             case.rounds = self.rounds.or(case.rounds);
             case.part_seconds = self.part_seconds.or(case.part_seconds);
+            if self.part_seconds.is_none()
+                && case.part_seconds.is_none()
+                && matches!(self.case.phase, Some(PhaseKind::Killed))
+            {
+                case.part_seconds = Some(KILLED_PART_SECONDS);
+            }
         }
         suite.checked().map_err(Failure::usage)
     }
@@ -191,7 +197,11 @@ impl CaseArgs {
         let mut targets = Vec::new();
         for url in store.into_iter().filter(|_| self.target.is_empty()).chain(&self.target) {
             crate::store::check_register(url).map_err(Failure::new)?;
-            let name = url.split('?').next().unwrap_or(url);
+            let place = url.split('?').next().unwrap_or(url);
+            let taken = targets.iter().any(|target: &TargetSpec| target.name == place);
+            let scheme = url.split(':').next().unwrap_or(url);
+            let numbered = format!("{scheme}-{}", targets.len() + 1);
+            let name = if taken || place.len() > TARGET_NAME_BYTES { &numbered } else { place };
             targets.push(TargetSpec { url: Some(url.clone()), ..TargetSpec::named(name) });
         }
         for text in &self.emulated {
@@ -217,6 +227,11 @@ impl CaseArgs {
         Ok(targets)
     }
 }
+
+/// Longest name of a target.
+const TARGET_NAME_BYTES: usize = 80;
+/// A part with a kill has to outlast the time after which the dead node is replaced.
+const KILLED_PART_SECONDS: f64 = 4.0;
 
 fn phase(text: &str) -> Result<PhaseKind, String> {
     text.parse()

@@ -72,8 +72,10 @@ impl BucketCluster {
                 });
                 // At once: neither waits for the other's round trip.
                 let (checked, rules) = join(checked, store.check_expiry()).await;
+                // A bucket that must not be used must not pass for one that is only silent.
+                let unseen = rules?;
                 let disk = checked.unwrap_or_else(|_| Err(too_late(&store)))?;
-                rules.map(|unseen| (disk, unseen))
+                Ok((disk, unseen))
             }
         };
         let checked = futures::future::join_all(self.members.iter().map(check)).await;
@@ -101,7 +103,12 @@ impl BucketCluster {
             let (store, is_known) = (member.store.clone(), lock(&member.replica).is_some());
             async move {
                 let asked = timeout(IDENTIFY_TIMEOUT, async {
-                    if is_known { store.recognise().await } else { store.identify().await }
+                    if is_known {
+                        return store.recognise().await;
+                    }
+                    // It was silent when this client connected.
+                    store.check_expiry().await?;
+                    store.identify().await
                 });
                 (index, asked.await.unwrap_or_else(|_| Err(too_late(&store))))
             }

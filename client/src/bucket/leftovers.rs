@@ -1,6 +1,6 @@
 //! What a bucket lists: a hint of what may be left there that no record needs, never a reason to believe or to delete anything (P13).
 
-use super::outcome::Trouble;
+use super::outcome::{Trouble, TroubleKind};
 use super::store::BucketStore;
 use quarry_protocol::bucket::{ObjectKey, SlotName};
 use quarry_protocol::chunk::ChunkHeader;
@@ -38,7 +38,12 @@ impl BucketStore {
     /// Deletes what lies in a slot if it is a chunk, of that slot. A marker stays, and what nobody can read.
     pub(crate) async fn remove_chunk(&self, slot: SlotName) -> Result<(), Trouble> {
         let key = ObjectKey::Slot(slot).to_string();
-        let (_, head) = self.get(&key, Some(SLOT_HEAD_BYTES)).await?;
+        let (_, head) = match self.get(&key, Some(SLOT_HEAD_BYTES)).await {
+            Ok(found) => found,
+            // Somebody else was quicker.
+            Err(Trouble { kind: TroubleKind::NotFound, .. }) => return Ok(()),
+            Err(why) => return Err(why),
+        };
         let is_chunk = head.get(..CHUNK_HEADER_BYTES).is_some_and(|head| {
             ChunkHeader::decode(head)
                 .is_ok_and(|header| (SlotName { log: header.log, segment: header.segment, seq: header.seq }) == slot)

@@ -162,6 +162,8 @@ impl Work<'_> {
         match swap_record(self.parts, Some(version), &changed).await {
             SwapOutcome::Done(_) => match self.fill(&targets, done, progress).await {
                 Ok(()) => Attempt::Here { swapped: true },
+                // It is on record by now: what is missing is looked at again, not left.
+                Err(Attempt::Left(why)) => Attempt::Again(why),
                 Err(not) => not,
             },
             SwapOutcome::Conflict => Attempt::Again("others keep changing the record".to_owned()),

@@ -69,7 +69,14 @@ impl Leftover<'_> {
         if matches!(judged, Err(Kept::Named | Kept::NotSealed | Kept::MayBeRegistered)) {
             return Ok(None);
         }
-        let (slots, idle_s) = self.store.chunks_listed(self.log, self.segment).await.map_err(|why| why.why)?;
+        let (slots, idle_s) = match self.store.chunks_listed(self.log, self.segment).await {
+            Ok(listed) => listed,
+            Err(why) => {
+                // One segment that cannot be listed must not keep all others from being looked at (pitfall 30).
+                tracing::warn!(log = %self.log, segment = %self.segment, "not looked at for orphans: {}", why.why);
+                return Ok(None);
+            }
+        };
         if slots.is_empty() {
             return Ok(None);
         }

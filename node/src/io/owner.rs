@@ -159,7 +159,14 @@ impl Owner {
             // Before it is performed: nobody may act on an answer that is not in the trace yet.
             self.report_actions();
             match effect {
-                ShardEffect::Send { connection, frame } => self.send(connection, &frame),
+                ShardEffect::Send { connection, frame } => {
+                    if !self.timing.is_idle()
+                        && let Ok(header) = FrameHeader::decode(&frame)
+                    {
+                        self.timing.refused(connection, header.request_id);
+                    }
+                    self.send(connection, &frame);
+                }
                 ShardEffect::Stored { connection, request_id, disk } => {
                     self.stored(connection, request_id, disk);
                 }

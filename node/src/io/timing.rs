@@ -85,6 +85,11 @@ impl Timing {
         })
     }
 
+    /// A request is answered with something else: if it was a put, it was refused.
+    pub(super) fn refused(&mut self, connection: ConnectionId, request_id: u64) {
+        self.puts.remove(&(connection, request_id));
+    }
+
     /// The connection is gone: its puts are answered no more.
     pub(super) fn closed(&mut self, connection: ConnectionId) {
         self.puts.retain(|(of, _), _| *of != connection);
@@ -132,6 +137,8 @@ mod tests {
         }
         assert_eq!(timing.answered(ONE, TIMED_PUTS_MAX as u64, Micros(1)), None);
         assert!(timing.answered(ONE, 0, Micros(1)).is_some());
+        timing.refused(ONE, 2);
+        assert_eq!(timing.answered(ONE, 2, Micros(1)), None);
         timing.closed(ONE);
         assert_eq!(timing.answered(ONE, 1, Micros(1)), None);
     }

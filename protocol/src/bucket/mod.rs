@@ -228,6 +228,10 @@ impl Bucket {
             other => unreachable!("the identity was asked for, got {other:?}"),
         };
         self.identity = Some((now, checked.clone()));
+        if !matches!(checked, Checked::Here) {
+            // What was seen meanwhile may be another bucket's.
+            self.known.segments.values_mut().for_each(|segment| segment.surveyed = None);
+        }
         let named = self.disk;
         match checked {
             Checked::Here => Ok(()),

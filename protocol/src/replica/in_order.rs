@@ -1,7 +1,10 @@
 //! Entries in the order of their keys that mostly come and go in that order: what is on its way to the disk. It keeps the memory
-//! it once had, so a replica in steady state allocates nothing for a put.
+//! it once had, up to a bound, so a replica in steady state allocates nothing for a put.
 
 use alloc::collections::VecDeque;
+
+/// For so many entries memory stays while there are none: there is one of these for every segment of every log (D8).
+const KEPT_ENTRIES: usize = 32;
 
 /// See the module. Keys may occur more than once; such entries keep the order in which they came.
 #[derive(Clone, Debug)]
@@ -38,7 +41,11 @@ impl<K: Copy + Ord, V> InOrder<K, V> {
             _ => self.entries.partition_point(|(known, _)| *known < key),
         };
         let found = self.entries.get(at).is_some_and(|(known, _)| *known == key);
-        if found { self.entries.remove(at).map(|(_, value)| value) } else { None }
+        let removed = if found { self.entries.remove(at).map(|(_, value)| value) } else { None };
+        if self.entries.is_empty() && self.entries.capacity() > 2 * KEPT_ENTRIES {
+            self.entries.shrink_to(KEPT_ENTRIES);
+        }
+        removed
     }
 
     /// The lowest key.

@@ -47,7 +47,7 @@ pub(super) async fn round(
     let killing = kill(plan, target, victim, &side.logs[0], &seen, &over);
     let (part, killed) = futures::future::join(part, killing).await;
     killed?;
-    let stall = side.logs[0].longest_gap();
+    let stall = side.logs[0].longest_gap_until_now();
     target.cluster()?.restart(victim).await?;
     let mut figures = vec![
         Figure { name: "longest wait for an acknowledgement before", unit: "us", value: us(seen.healthy.get()) },

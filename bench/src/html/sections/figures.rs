@@ -22,12 +22,32 @@ pub(in crate::html) fn figures(result: &BenchResult, case: &CaseResult) -> Strin
             service_p50,
             service_p99,
             service_p999,
-            words::payload(figures.rounds.bytes_per_second.median),
+            words::payload(figures.rounds.bytes_per_second.median)
+                + &(if figures.failed == 0 { String::new() } else { format!(", {} FAILED", figures.failed) }),
+            words::spread_or_dash(figures.ratios.map(|ratios| ratios.p50)),
+            words::spread_or_dash(figures.ratios.map(|ratios| ratios.p99)),
+            words::spread_or_dash(figures.ratios.and_then(|ratios| ratios.bandwidth)),
+            words::spread_or_dash(figures.ratios.and_then(|ratios| ratios.pipe_bandwidth)),
             words::spread_or_dash(figures.rounds.cpu_seconds_per_gib),
             words::verdict(&target.verdict),
         ])
     });
-    let header = ["Target", "p50", "p99", "p99.9", "service p50", "p99", "p99.9", "payload", "CPU s/GiB", "verdict"];
+    let header = [
+        "Target",
+        "p50",
+        "p99",
+        "p99.9",
+        "service p50",
+        "p99",
+        "p99.9",
+        "payload",
+        "p50 to limit",
+        "p99",
+        "bandwidth to device",
+        "to pipe",
+        "CPU s/GiB",
+        "verdict",
+    ];
     let mut html = table(header, rows);
     let found = case.targets.iter().flat_map(|target| {
         let figures = target.phase.iter().flat_map(|phase| &phase.figures);
