@@ -71,16 +71,20 @@ impl BenchLog {
         self.writer = None;
         let opened = self.store.open(&self.name, self.options.clone()).await;
         let opened = opened.map_err(|why| EngineError::Log { log: self.name.clone(), why: why.to_string() })?;
+        self.found_end(opened.report.next_seq.0);
         self.adopt(opened);
         Ok(())
     }
 
+    /// A takeover found that the log ends before `next`. Acknowledged chunks from there on are gone: what the verdict is there to
+    /// say.
+    pub(super) fn found_end(&self, next: u64) {
+        self.record.lost.set(self.record.lost.get() + self.record.ledger.borrow_mut().cut(next));
+    }
+
     /// Makes a writer that was opened elsewhere its own.
     pub(super) fn adopt(&mut self, opened: Opened) {
-        let next = opened.report.next_seq.0;
-        // Acknowledged chunks beyond the end of the log are gone: what the verdict is there to say.
-        self.record.lost.set(self.record.lost.get() + self.record.ledger.borrow_mut().cut(next));
-        self.next.set(next);
+        self.next.set(opened.report.next_seq.0);
         self.record.failure.take();
         self.writer = Some(opened.writer);
     }

@@ -76,6 +76,7 @@ async fn take_over(
     let opened = store.open(&log.name, log.options()).await.map_err(|why| log.failed(&why.to_string()))?;
     found.opened.record(asked_at.elapsed());
     let seq = opened.report.next_seq.0;
+    log.found_end(seq);
     let failed = |why: quarry_client::AppendError| log.failed(&why.to_string());
     let pending = opened.writer.append(log.payloads.of(log.number, seq)).await.map_err(failed)?;
     let receipt = pending.await.map_err(failed)?;
