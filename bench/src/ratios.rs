@@ -1,6 +1,7 @@
 //! Ratios of quorum appends to what the device and the network make possible, round by round.
 
 use crate::measured::MeasuredSummary;
+use crate::result::CpuTime;
 use serde::{Deserialize, Serialize};
 
 /// What one round measured.
@@ -30,6 +31,13 @@ pub struct CpuPerGib {
 }
 
 impl CpuPerGib {
+    /// Of what so many payload bytes took.
+    #[must_use]
+    pub fn of(time: CpuTime, bytes: u64) -> Self {
+        let gib = bytes as f64 / f64::from(1 << 30);
+        Self { sender: time.client_us / 1e6 / gib, receivers: time.nodes_us / 1e6 / gib }
+    }
+
     /// Of both sides.
     #[must_use]
     pub const fn both(&self) -> f64 {

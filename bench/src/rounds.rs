@@ -1,8 +1,8 @@
 //! The alternation: device, loopback and appends take turns, so that a machine that slows down meanwhile slows all three.
 
 use crate::append::{Appends, Load};
-use crate::cpu;
 use crate::device::{DeviceError, DeviceFile, DeviceWork};
+use crate::drive::CpuClock;
 use crate::loopback::Loopback;
 use crate::measured::{Measured, MeasuredSummary, Until};
 use crate::pipe::{Pipe, PipeError};
@@ -135,39 +135,27 @@ impl Prepared<'_> {
         let device = self.device.measure(plan.device, plan.part_until)?;
         let loopback = self.loopback.measure(plan.part_until)?;
         let (pipe, pipe_cpu) = self.pipe(plan)?.unzip();
-        let before = used(&self.nodes);
+        let clock = CpuClock::start(&self.nodes);
         let append = self.appends.measure(self.log.writer, plan.load, plan.part_until).await?;
-        let append_cpu = per_gib(before, used(&self.nodes), append.bytes);
+        let append_cpu = Some(CpuPerGib::of(clock.elapsed(), append.bytes));
         let counted = |part: &Measured| part.latencies.count() > 0;
         if !(counted(&device) && counted(&loopback) && counted(&append)) {
             return Err(RoundsError::Empty);
         }
         let (device, loopback, append) = (device.summary(), loopback.summary(), append.summary());
-        Ok(Round { device, loopback, append, pipe, append_cpu, pipe_cpu: pipe_cpu.flatten() })
+        Ok(Round { device, loopback, append, pipe, append_cpu, pipe_cpu })
     }
 
     /// The pipe has no open loop: under one it runs as the raw device does, one chunk at a time.
-    fn pipe(&mut self, plan: &RoundsPlan) -> Result<Option<(MeasuredSummary, Option<CpuPerGib>)>, RoundsError> {
+    fn pipe(&mut self, plan: &RoundsPlan) -> Result<Option<(MeasuredSummary, CpuPerGib)>, RoundsError> {
         let Some(pipe) = &mut self.pipe else { return Ok(None) };
         let depth = if let Load::Closed { depth } = plan.load { depth } else { 1 };
         let receivers: Vec<_> = pipe.processes().collect();
-        let before = used(&receivers);
+        let clock = CpuClock::start(&receivers);
         let measured = pipe.measure(depth, plan.part_until)?;
         if measured.latencies.count() == 0 {
             return Err(RoundsError::Empty);
         }
-        Ok(Some((measured.summary(), per_gib(before, used(&receivers), measured.bytes))))
+        Ok(Some((measured.summary(), CpuPerGib::of(clock.elapsed(), measured.bytes))))
     }
-}
-
-/// Processor time of this process, and of `receivers` together.
-fn used(receivers: &[u32]) -> Option<(Duration, Duration)> {
-    Some((cpu::of_process(std::process::id())?, cpu::of_processes(receivers.iter().copied())?))
-}
-
-fn per_gib(before: Option<(Duration, Duration)>, after: Option<(Duration, Duration)>, bytes: u64) -> Option<CpuPerGib> {
-    let (before, after) = (before?, after?);
-    let gib = bytes as f64 / f64::from(1 << 30);
-    let per_gib = |before: Duration, after: Duration| after.saturating_sub(before).as_secs_f64() / gib;
-    Some(CpuPerGib { sender: per_gib(before.0, after.0), receivers: per_gib(before.1, after.1) })
 }

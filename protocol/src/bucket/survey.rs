@@ -17,8 +17,9 @@
 //! that: a walk starts lower for it, and meets what lies higher slot by slot; a writer meets a mark that lies lower, or passes by
 //! it. To look through all of the window would not change that, and costs hundreds of requests where a few say the same:
 //! puts begin in the order of their seqs and few are under way at once, so what lies behind a run of empty slots begins before
-//! `newest + window`, and then the mark meets it there. Only a tail that nobody fenced may be told lower than it is, which
-//! it may be anyway (P15).
+//! `newest + window`, and then the mark meets it there: unless the bucket was left behind for longer. Behind such a hole a
+//! survey that begins ahead may find nothing for the rest of the segment. A walk on from there is long, and a tail that nobody
+//! fenced may be told lower than it is, which it may be anyway (P15).
 //!
 //! The mark is what a writer that keeps up cannot pass: it puts no seq at or beyond `committed + window`, and on a bucket whose
 //! newest chunk is `n` at most `n` was committed with its help, so `n + window` is the last slot it may have reached.
