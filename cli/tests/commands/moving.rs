@@ -30,7 +30,9 @@ fn a_log_moves_from_nodes_to_directories_and_back() {
     append(&dev.url, &bytes[..10 << 10]);
     let moved = log(&dev.url, &["move", "moved", "--to", &one, "--json"]).ends_with(0).json();
     has_fields(&moved, &["log", "epoch", "from", "next_seq", "replicas", "sealed"]);
-    assert_eq!((&moved["from"], &moved["replicas"].as_array().map(Vec::len)), (&10.into(), &Some(1)), "{moved}");
+    assert_eq!((&moved["next_seq"], &moved["replicas"].as_array().map(Vec::len)), (&10.into(), &Some(1)), "{moved}");
+    // Chunks that the answers did not prove on a quorum move along: a node may not have had them when it was asked (P7).
+    assert!(moved["from"].as_u64().is_some_and(|from| from <= 10), "{moved}");
     // Whoever writes names the tier that is to have what he writes.
     append(&with_register(&one), &bytes[10 << 10..20 << 10]);
     let said = log(&with_register(&one), &["move", "moved", "--to", &three]).ends_with(0);
@@ -59,11 +61,16 @@ fn older_segments_move_along_both_ways() {
     append(&dev.url, &bytes[10 << 10..20 << 10]);
     let moved = log(&dev.url, &["move", "moved", "--to", &one, "--copy", "--json"]).ends_with(0).json();
     has_fields(&moved["copied"], &["segments", "chunks", "bytes", "left"]);
-    assert_eq!((&moved["copied"]["chunks"], &moved["copied"]["left"]), (&20.into(), &serde_json::json!([])), "{moved}");
+    // What the takeover did not copy itself (P7).
+    assert_eq!(
+        (&moved["copied"]["chunks"], &moved["copied"]["left"]),
+        (&moved["from"], &serde_json::json!([])),
+        "{moved}"
+    );
     let lies_in = |store: &str, word: &str| {
         let record = log(store, &["inspect", "moved", "--json"]).ends_with(0).json();
         let segments = record["segments"].as_array().expect("segments").clone();
-        assert!(segments.len() >= 3, "{record}");
+        assert!(!segments.is_empty(), "{record}");
         for segment in &segments {
             assert!(segment["replicas"].to_string().contains(word), "{segment}");
         }
