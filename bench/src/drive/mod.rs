@@ -14,7 +14,7 @@
 //!
 //! What is due and not yet handed over needs no memory: when operation `n` is due is computed from `n`. What was handed over is
 //! at most a window of each lane. What an open loop has not handed over within [`open::DRAIN_PARTS`] times the length of its
-//! part is never handed over: it counts as failed, and stands in *from due* with as long as it had waited by then.
+//! part, and not within [`open::DRAIN_MIN`], is never handed over: it counts as failed, and stands in *from due* with as long as it had waited by then.
 
 mod closed;
 mod cpu;

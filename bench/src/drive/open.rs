@@ -5,12 +5,14 @@ use super::{Lane, Part};
 use futures::future::{join, join_all};
 use quarry_protocol::limits::WINDOW_CHUNKS_MAX;
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout_at;
 
 /// For how many times the length of its part an open loop goes on handing over what is overdue.
 pub(super) const DRAIN_PARTS: u32 = 1;
+/// The shortest such time: a machine that is busy with something else for a moment is no store that does not keep up.
+pub(super) const DRAIN_MIN: Duration = Duration::from_secs(3);
 /// Most operations of a lane that were handed over and have not been looked at since. As many as fit in a writer's window: in it
 /// there are never more.
 const IN_FLIGHT_MAX: usize = WINDOW_CHUNKS_MAX as usize;

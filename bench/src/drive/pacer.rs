@@ -1,7 +1,7 @@
 //! The clock of the open loop: tells when each operation is due, from a thread of its own, because an async timer
 //! rounds to milliseconds and a busy runtime would delay the very ticks that measure it.
 
-use super::open::DRAIN_PARTS;
+use super::open::{DRAIN_MIN, DRAIN_PARTS};
 use crate::measured::Until;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ impl Schedule {
     /// When nothing more is handed over.
     pub(super) fn cut_at(&self) -> Instant {
         let length = self.end_at() - self.begun_at;
-        self.end_at() + length * DRAIN_PARTS
+        self.end_at() + (length * DRAIN_PARTS).max(DRAIN_MIN)
     }
 }
 
@@ -106,7 +106,9 @@ mod tests {
         assert_eq!(due, [0, 100, 200, 300, 400].map(Duration::from_micros));
         let timed = Schedule::new(now, 1000.0, Until::elapsed(Duration::from_millis(20)));
         assert_eq!((timed.operations(), timed.end_at() - now), (20, Duration::from_millis(20)));
-        assert_eq!(timed.cut_at() - now, Duration::from_millis(40));
+        assert_eq!(timed.cut_at() - now, Duration::from_millis(20) + DRAIN_MIN);
+        let long = Schedule::new(now, 1.0, Until::elapsed(Duration::from_mins(1)));
+        assert_eq!(long.cut_at() - now, Duration::from_mins(2));
     }
 
     /// Every lane gets its own operations, none before it is due, and none too many.

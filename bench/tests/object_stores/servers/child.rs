@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long a server may take to say where it listens.
-const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a server may take to say where it listens: some read thousands of small files first, beside other tests.
+const START_TIMEOUT: Duration = Duration::from_mins(4);
 /// What precedes a server's address where it says it.
 const ADDRESS_BEGINS: &str = "http://127.0.0.1:";
 
