@@ -146,6 +146,7 @@ fn of_ratios(a: &TargetFigures, b: &TargetFigures) -> Vec<Pair> {
         ("ratio of p50", Better::Lower, Some(a.p50), Some(b.p50)),
         ("ratio of p99", Better::Lower, Some(a.p99), Some(b.p99)),
         ("ratio of bandwidth", Better::Higher, a.bandwidth, b.bandwidth),
+        ("chunks of a node to writes of the device", Better::Higher, a.chunks_per_node, b.chunks_per_node),
         ("bandwidth beside a bare pipe", Better::Higher, a.pipe_bandwidth, b.pipe_bandwidth),
         ("processor time beside a bare pipe", Better::Lower, a.pipe_cpu, b.pipe_cpu),
     ];

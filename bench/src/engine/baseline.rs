@@ -8,6 +8,7 @@ use crate::loopback::Loopback;
 use crate::measured::{Measured, Until};
 use crate::pipe::{Pipe, PipePlan};
 use crate::result::{Baseline, CpuTime, PartResult, Samples};
+use crate::suite::{DEVICE_IN_FLIGHT, DEVICE_IN_FLIGHT_BYTES_MAX};
 use quarry_protocol::limits::BLOCK_BYTES;
 use std::path::Path;
 
@@ -15,11 +16,7 @@ use std::path::Path;
 const FILE_BYTES_MIN: u64 = 256 << 20;
 /// The file holds at least so many writes: more than are ever in flight.
 const FILE_WRITES_MIN: u64 = 256;
-/// Most bytes in flight to the raw device: every device is busy with less, and they lie in memory.
-const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
-/// Most writes in flight to the raw device.
-const IN_FLIGHT_MAX: usize = 256;
-const _: () = assert!(FILE_WRITES_MIN >= IN_FLIGHT_MAX as u64);
+const _: () = assert!(FILE_WRITES_MIN >= *DEVICE_IN_FLIGHT.end() as u64);
 
 /// What appends are measured beside.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +27,8 @@ pub(super) struct BaselinePlan<'a> {
     pub(super) dir: &'a Path,
     pub(super) chunk_bytes: usize,
     pub(super) load: Load,
+    /// Writes in flight to the raw device; unless it is said, as many as all replicas together would have.
+    pub(super) device_in_flight: Option<usize>,
     pub(super) logs: usize,
     pub(super) replicas: usize,
     pub(super) ack_quorum: usize,
@@ -50,8 +49,10 @@ impl BaselineParts {
     pub(super) fn prepare(plan: &BaselinePlan<'_>) -> Result<Self, EngineError> {
         // An open loop has as many in flight as it happens to: beside it stands one append at a time.
         let depth = if let Load::Closed { depth } = plan.load { depth * plan.logs } else { 1 };
-        let mut work = DeviceWork { write_bytes: plan.chunk_bytes as u32, in_flight: depth * plan.replicas };
-        let fit = (IN_FLIGHT_BYTES_MAX / work.block_bytes() as usize).clamp(1, IN_FLIGHT_MAX);
+        let in_flight = plan.device_in_flight.unwrap_or(depth * plan.replicas);
+        let mut work = DeviceWork { write_bytes: plan.chunk_bytes as u32, in_flight };
+        let fit = (DEVICE_IN_FLIGHT_BYTES_MAX / u64::from(work.block_bytes())) as usize;
+        let fit = fit.clamp(*DEVICE_IN_FLIGHT.start(), *DEVICE_IN_FLIGHT.end());
         work.in_flight = work.in_flight.min(fit);
         let file_bytes = FILE_BYTES_MIN.max(u64::from(work.block_bytes()) * FILE_WRITES_MIN);
         let file = plan.dir.join(format!("device-{}", std::process::id()));

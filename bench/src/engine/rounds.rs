@@ -56,6 +56,7 @@ impl Prepared {
                 dir: &engine.setup.dir,
                 chunk_bytes: own.chunk_bytes,
                 load,
+                device_in_flight: plan.spec.device_in_flight,
                 logs: plan.spec.logs,
                 replicas: facts.replicas,
                 ack_quorum: facts.ack_quorum,

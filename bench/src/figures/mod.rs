@@ -68,7 +68,7 @@ impl TargetFigures {
             .baseline
             .as_ref()
             .filter(|baseline| baseline.write_bytes == target.chunk_bytes.next_multiple_of(u64::from(BLOCK_BYTES)));
-        let mut ratios = baseline.and_then(|baseline| TargetRatios::of(facts, baseline, &target.rounds));
+        let mut ratios = baseline.and_then(|baseline| TargetRatios::of(facts, case.logs, baseline, &target.rounds));
         let mut rounds = RoundFigures::of(&parts);
         if facts.kind == TargetKind::Nodes && parts.iter().any(|part| part.cpu.is_none_or(|cpu| cpu.nodes_us <= 0.0)) {
             // Nodes that somebody else started: their share is not known, and the client's alone would look like all of it.

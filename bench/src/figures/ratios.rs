@@ -14,6 +14,9 @@ pub struct TargetRatios {
     pub p99: Spread,
     /// `replicas x payload bandwidth / device bandwidth`: only where all replicas write to that device.
     pub bandwidth: Option<Spread>,
+    /// `chunks a second of a node / writes a second of the device`: only where nodes on that device are written by one log, so that
+    /// each of those that hold it stores every chunk. Above 1 where a node makes one write of several chunks.
+    pub chunks_per_node: Option<Spread>,
     /// Payload bandwidth beside the bare pipe's, where one was measured.
     pub pipe_bandwidth: Option<Spread>,
     /// Processor time for each GiB beside the bare pipe's, where both can be told.
@@ -23,7 +26,7 @@ pub struct TargetRatios {
 impl TargetRatios {
     /// Of `rounds` beside the same rounds of the baseline; `None` if there is none of either.
     #[must_use]
-    pub fn of(facts: &TargetFacts, baseline: &Baseline, rounds: &[PartResult]) -> Option<Self> {
+    pub fn of(facts: &TargetFacts, logs: usize, baseline: &Baseline, rounds: &[PartResult]) -> Option<Self> {
         let latency = |quantile: f64| {
             let beside = baseline.device.iter().zip(&baseline.loopback);
             let limits = beside.map(|(device, loopback)| {
@@ -37,11 +40,15 @@ impl TargetRatios {
             spread(both.map(|(ours, limit)| ratio(factor * figure(ours)?, figure(limit)?)))
         };
         let bandwidth = |part: &PartResult| Some(part.bytes_per_second());
+        let per_second = |part: &PartResult| Some(part.operations_per_second());
         let on_device = facts.on_this_machine && matches!(facts.kind, TargetKind::Nodes | TargetKind::Directories);
         Some(Self {
             p50: latency(0.5)?,
             p99: latency(0.99)?,
             bandwidth: on_device.then(|| over(&baseline.device, facts.replicas as f64, bandwidth)).flatten(),
+            chunks_per_node: (on_device && facts.kind == TargetKind::Nodes && logs == 1)
+                .then(|| over(&baseline.device, 1.0, per_second))
+                .flatten(),
             pipe_bandwidth: on_device.then(|| over(&baseline.pipe, 1.0, bandwidth)).flatten(),
             pipe_cpu: on_device.then(|| over(&baseline.pipe, 1.0, cpu_seconds_per_gib)).flatten(),
         })

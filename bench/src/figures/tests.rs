@@ -47,9 +47,23 @@ fn ratios_are_beside_device_and_loopback() {
     close(ratios.p50.median, 1.6);
     close(ratios.p99.median, 1.6);
     close(ratios.bandwidth.expect("one device").median, 3.0);
+    close(ratios.chunks_per_node.expect("one log on nodes").median, 1.0);
     close(ratios.pipe_bandwidth.expect("a pipe").median, 1.0);
     close(ratios.pipe_cpu.expect("a pipe").median, 1.0);
     assert!(figures(1, 0).ratios.is_none(), "no baseline");
+}
+
+/// A thousand chunks a second on each node beside four hundred writes a second of the device; of four logs nobody knows which node
+/// holds which.
+#[test]
+fn chunks_of_a_node_are_beside_writes_of_the_device() {
+    let result = example::result();
+    let (facts, case) = (&result.targets[0], &result.cases[0]);
+    let mut baseline = case.baseline.clone().unwrap();
+    baseline.device.iter_mut().for_each(|part| part.operations = 400);
+    let of = |logs| TargetRatios::of(facts, logs, &baseline, &case.targets[0].rounds).unwrap().chunks_per_node;
+    close(of(1).expect("one log").median, 2.5);
+    assert_eq!(of(4), None);
 }
 
 /// A store elsewhere, or in memory, does not write to this device.
@@ -58,11 +72,11 @@ fn no_bandwidth_is_compared_with_a_device_that_is_not_used() {
     let result = example::result();
     let case = &result.cases[0];
     let baseline = case.baseline.as_ref().unwrap();
-    let emulated = TargetRatios::of(&result.targets[1], baseline, &case.targets[1].rounds).unwrap();
+    let emulated = TargetRatios::of(&result.targets[1], 1, baseline, &case.targets[1].rounds).unwrap();
     assert_eq!((emulated.bandwidth, emulated.pipe_bandwidth), (None, None));
     close(emulated.p50.median, 5200.0 / 250.0);
     let elsewhere = TargetFacts { on_this_machine: false, ..result.targets[0].clone() };
-    assert_eq!(TargetRatios::of(&elsewhere, baseline, &case.targets[0].rounds).unwrap().bandwidth, None);
+    assert_eq!(TargetRatios::of(&elsewhere, 1, baseline, &case.targets[0].rounds).unwrap().bandwidth, None);
 }
 
 /// What is not known of one round is not known of all, and nothing is divided by nothing.
@@ -79,7 +93,7 @@ fn figures_that_cannot_be_told_are_absent() {
     case.targets[0].rounds[1].bytes = 0;
     assert_eq!(RoundFigures::of(&measured_parts(&case.targets[0])).cpu_seconds_per_gib, None);
     let nothing = Baseline::default();
-    assert_eq!(TargetRatios::of(&facts, &nothing, &case.targets[0].rounds), None);
+    assert_eq!(TargetRatios::of(&facts, 1, &nothing, &case.targets[0].rounds), None);
 }
 
 /// A ladder's figures are those of the highest rate that held; of the slowest if none did.

@@ -36,6 +36,10 @@ pub struct CaseSpec {
     /// are measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<bool>,
+    /// Writes in flight to the raw device of the baseline, instead of as many as all replicas together would have. The ratios are
+    /// to a device at that depth then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_in_flight: Option<usize>,
     /// Whether the bare pipe is measured with it. Yes, unless it is said, beside a closed loop: it has no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipe: Option<bool>,
@@ -58,6 +62,7 @@ impl CaseSpec {
             part_seconds: None,
             targets: Vec::new(),
             baseline: None,
+            device_in_flight: None,
             pipe: None,
             stages: false,
         }

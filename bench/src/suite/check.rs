@@ -3,7 +3,7 @@
 use super::{CaseSpec, ChunkSize, LadderSpec, LoadSpec, NodesSpec, PhaseKind, PhaseSpec, Suite, TargetSpec};
 use crate::size::Size;
 use quarry_protocol::chunk::check_length;
-use quarry_protocol::limits::{REPLICAS_MAX, WINDOW_BYTES_MAX, WINDOW_CHUNKS_MAX};
+use quarry_protocol::limits::{BLOCK_BYTES, REPLICAS_MAX, WINDOW_BYTES_MAX, WINDOW_CHUNKS_MAX};
 use quarry_protocol::quorum::Quorum;
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -21,6 +21,10 @@ const ROUNDS: RangeInclusive<usize> = 1..=1000;
 const PART_SECONDS: RangeInclusive<f64> = 0.02..=3600.0;
 /// Appends in flight for each log: more never fit in a window.
 const DEPTH: RangeInclusive<usize> = 1..=WINDOW_CHUNKS_MAX as usize;
+/// Writes in flight to the raw device: every device is busy with less.
+pub(crate) const DEVICE_IN_FLIGHT: RangeInclusive<usize> = 1..=256;
+/// Bytes in flight to the raw device: they lie in memory.
+pub(crate) const DEVICE_IN_FLIGHT_BYTES_MAX: u64 = 64 << 20;
 /// Operations per second.
 const RATE: RangeInclusive<f64> = 0.1..=1e7;
 /// Logs written at once.
@@ -203,12 +207,32 @@ fn check_case(case: &mut CaseSpec, targets: &[TargetSpec]) -> Result<(), SuiteEr
     if baseline && phase {
         return place.refuse("baseline = true: a phase has healthy parts to stand beside, no baseline: leave it away");
     }
+    check_device_depth(&place, case, baseline)?;
     if case.stages && !matches!(case.load, LoadSpec::Closed { .. } | LoadSpec::Open { .. }) {
         return place.refuse("stages = true: they are told apart under a closed or an open loop: leave it away");
     }
     let closed = matches!(case.load, LoadSpec::Closed { .. });
     if *case.pipe.get_or_insert(baseline && closed) && !(baseline && closed) {
         return place.refuse("pipe = true: it stands beside the baseline of a closed loop only: leave it away");
+    }
+    Ok(())
+}
+
+/// A depth of the raw device that is asked for must be one that it gets.
+fn check_device_depth(place: &Place, case: &CaseSpec, baseline: bool) -> Result<(), SuiteError> {
+    let Some(in_flight) = case.device_in_flight else { return Ok(()) };
+    place.within("device_in_flight", &in_flight, DEVICE_IN_FLIGHT)?;
+    if !baseline {
+        return place.refuse("device_in_flight says nothing without a baseline: leave one of them away");
+    }
+    for chunk in &case.chunks {
+        let ChunkSize::Bytes(size) = chunk else { continue };
+        let bytes = size.0.next_multiple_of(u64::from(BLOCK_BYTES)) * in_flight as u64;
+        if bytes > DEVICE_IN_FLIGHT_BYTES_MAX {
+            return place.refuse(format!(
+                "device_in_flight = {in_flight} with chunks of {size} is {bytes} bytes in flight: at most {DEVICE_IN_FLIGHT_BYTES_MAX}"
+            ));
+        }
     }
     Ok(())
 }

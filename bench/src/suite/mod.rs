@@ -26,6 +26,7 @@ mod tests;
 
 pub use case::{CaseSpec, ChunkSize};
 pub use check::SuiteError;
+pub(crate) use check::{DEVICE_IN_FLIGHT, DEVICE_IN_FLIGHT_BYTES_MAX};
 pub use load::{LadderSpec, LoadSpec, PhaseKind, PhaseSpec};
 pub use shipped::{SHIPPED, shipped};
 pub use target::{EmulatedKind, NodesSpec, TargetSpec};

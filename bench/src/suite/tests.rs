@@ -109,6 +109,19 @@ fn values_out_of_bounds_are_refused_with_their_bounds() {
 #[test]
 fn what_does_not_go_together_is_refused() {
     refused("emulated = \"s3express\"", "", &["express", "exactly one of"]);
+    refused(
+        "load.closed.depth = 16",
+        "load.closed.depth = 16\ndevice_in_flight = 257",
+        &["device_in_flight = 257", "1 to 256"],
+    );
+    refused(
+        "load.closed.depth = 16",
+        "load.closed.depth = 16\ndevice_in_flight = 4\nbaseline = false",
+        &["device_in_flight", "baseline"],
+    );
+    let large = SMALL.replacen("65536", "\"4MiB\"", 1).replacen("depth = 16", "depth = 16\ndevice_in_flight = 17", 1);
+    let why = Suite::parse(&large).expect_err("too much at once").to_string();
+    assert!(why.contains("71303168 bytes in flight") && why.contains("67108864"), "{why}");
     refused("nodes = { count = 4 }", "nodes = { count = 2 }", &["replicas = 3", "there are 2"]);
     refused("replicas = 3", "replicas = 3\nack = 4", &["nodes", "4"]);
     refused("replicas = 3", "replicas = 3\nack = 3", &["hurt", "acknowledges with all 3"]);

@@ -42,7 +42,8 @@ fn of_case(result: &BenchResult, case: &CaseResult) -> String {
         "P50 TO LIMIT",
         "P99",
         "BANDWIDTH TO DEVICE",
-        "TO PIPE",
+        "CHUNKS OF A NODE TO WRITES",
+        "BANDWIDTH TO PIPE",
         "CPU S/GIB",
         "TO PIPE",
         "VERDICT",
@@ -83,7 +84,7 @@ fn latencies(result: &BenchResult, target: &CaseTarget, figures: &TargetFigures)
 }
 
 /// Medians of the rounds with their spread.
-fn beside(result: &BenchResult, target: &CaseTarget, figures: &TargetFigures) -> [String; 9] {
+fn beside(result: &BenchResult, target: &CaseTarget, figures: &TargetFigures) -> [String; 10] {
     let ratio = |of: fn(&quarry_bench::figures::TargetRatios) -> Option<quarry_bench::ratios::Spread>| {
         words::spread_or_dash(figures.ratios.as_ref().and_then(of))
     };
@@ -93,6 +94,7 @@ fn beside(result: &BenchResult, target: &CaseTarget, figures: &TargetFigures) ->
         ratio(|ratios| Some(ratios.p50)),
         ratio(|ratios| Some(ratios.p99)),
         ratio(|ratios| ratios.bandwidth),
+        ratio(|ratios| ratios.chunks_per_node),
         ratio(|ratios| ratios.pipe_bandwidth),
         words::spread_or_dash(figures.rounds.cpu_seconds_per_gib),
         ratio(|ratios| ratios.pipe_cpu),
@@ -113,7 +115,8 @@ fn limits(baseline: &Baseline) -> String {
     let part = |name: &str, parts: &[PartResult]| {
         let rounds = (!parts.is_empty()).then(|| RoundFigures::of(&parts.iter().collect::<Vec<_>>()))?;
         let (p50, p99) = (units::latency(rounds.p50_us.median), units::latency(rounds.p99_us.median));
-        Some(format!("{name} p50 {p50}, p99 {p99}, {}", words::payload(rounds.bytes_per_second.median)))
+        let payload = words::payload(rounds.bytes_per_second.median);
+        Some(format!("{name} p50 {p50}, p99 {p99}, {:.0}/s, {payload}", rounds.operations_per_second.median))
     };
     let device = format!("raw device with {} writes in flight", baseline.device_in_flight);
     let parts =

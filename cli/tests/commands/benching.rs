@@ -1,6 +1,7 @@
 //! `quarry bench run`: a small suite on nodes of its own, from TOML to the files it leaves, and what is refused.
 
 use crate::running::{directory, quarry};
+use quarry_bench::figures::TargetFigures;
 use quarry_bench::result::{BenchResult, CaseLoad, CaseResult, CaseTarget, SCHEMA, TargetKind};
 
 /// Every load and phase once, for a moment each.
@@ -19,6 +20,11 @@ name = "closed"
 load.closed.depth = 4
 chunks = ["4KiB", "64KiB"]
 logs = 2
+
+[[case]]
+name = "raw device at 5"
+load.closed.depth = 4
+device_in_flight = 5
 
 [[case]]
 name = "open"
@@ -79,11 +85,11 @@ fn a_suite_runs_on_nodes_of_its_own_and_leaves_its_result() {
     let result: BenchResult = serde_json::from_str(&text).expect("of its shape");
     let printed: BenchResult = serde_json::from_str(ran.out()).expect("is printed, too");
     assert_eq!(printed, result);
-    assert_eq!((result.schema.as_str(), result.name.as_str(), result.cases.len()), (SCHEMA, "small", 9));
+    assert_eq!((result.schema.as_str(), result.name.as_str(), result.cases.len()), (SCHEMA, "small", 10));
     let nodes = &result.targets[0];
     assert_eq!((nodes.kind, nodes.replicas, nodes.ack_quorum, nodes.emulated), (TargetKind::Nodes, 3, 2, false));
     assert!(nodes.on_this_machine && nodes.durability.contains("O_DSYNC"), "{nodes:?}");
-    let [small, closed, open, ladder, slow, paused, killed, takeover, restart] = &result.cases[..] else {
+    let [small, closed, at_five, open, ladder, slow, paused, killed, takeover, restart] = &result.cases[..] else {
         panic!("{:?}", result.cases)
     };
     assert_eq!((small.name.as_str(), only(small).chunk_bytes), ("closed, 4KiB", 4096));
@@ -94,6 +100,9 @@ fn a_suite_runs_on_nodes_of_its_own_and_leaves_its_result() {
         assert!(parts[0].cpu.is_some_and(|cpu| cpu.client_us > 0.0), "{parts:?}");
     }
     assert!(only(closed).rounds[0].cpu.is_some_and(|cpu| cpu.nodes_us > 0.0));
+    let figures = TargetFigures::of(nodes, at_five, only(at_five)).expect("was measured");
+    assert_eq!(at_five.baseline.as_ref().expect("a baseline").device_in_flight, 5);
+    assert!(figures.ratios.and_then(|ratios| ratios.chunks_per_node).expect("one log on nodes").median > 0.0);
     assert_eq!((&open.load, only(open).rounds[0].operations), (&CaseLoad::Open { per_second: 50.0 }, 10));
     let stages = &only(open).stages.as_ref().expect("were asked for").stages;
     assert!(stages.iter().any(|stage| stage.name == "device" && stage.samples.latencies().count() == 10), "{stages:?}");

@@ -27,6 +27,7 @@ pub(in crate::html) fn figures(result: &BenchResult, case: &CaseResult) -> Strin
             words::spread_or_dash(figures.ratios.map(|ratios| ratios.p50)),
             words::spread_or_dash(figures.ratios.map(|ratios| ratios.p99)),
             words::spread_or_dash(figures.ratios.and_then(|ratios| ratios.bandwidth)),
+            words::spread_or_dash(figures.ratios.and_then(|ratios| ratios.chunks_per_node)),
             words::spread_or_dash(figures.ratios.and_then(|ratios| ratios.pipe_bandwidth)),
             words::spread_or_dash(figures.rounds.cpu_seconds_per_gib),
             words::verdict(&target.verdict),
@@ -44,7 +45,8 @@ pub(in crate::html) fn figures(result: &BenchResult, case: &CaseResult) -> Strin
         "p50 to limit",
         "p99",
         "bandwidth to device",
-        "to pipe",
+        "chunks/s of a node to device writes/s",
+        "bandwidth to pipe",
         "CPU s/GiB",
         "verdict",
     ];

@@ -22,7 +22,7 @@ pub(in crate::html) fn ratios(result: &BenchResult, case: &CaseResult) -> String
         return String::new();
     }
     let values = rows.iter().flat_map(|row| [row.spread.min, row.spread.max]);
-    let label = "ratio to device + loopback; bandwidth of all copies to the device's";
+    let label = "ratio to device + loopback; bandwidth of all copies, chunks of a node to the device's";
     let axis = Axis::over(label, Scale::Log, values.chain([1.0]), plain);
     ranged(&format!("Beside the physical limit: {} (median, least to most of the rounds)", case.name), &axis, &rows)
 }
@@ -31,6 +31,7 @@ fn each(ratios: &TargetRatios) -> Vec<(&'static str, Spread)> {
     let always = [("p50", Some(ratios.p50)), ("p99", Some(ratios.p99))];
     let perhaps = [
         ("bandwidth", ratios.bandwidth),
+        ("chunks per node to writes", ratios.chunks_per_node),
         ("bandwidth to pipe", ratios.pipe_bandwidth),
         ("CPU to pipe", ratios.pipe_cpu),
     ];
