@@ -53,7 +53,10 @@ pub fn write(result: &BenchResult, dir: &Path) -> io::Result<Vec<PathBuf>> {
             for (clock, samples) in clocks {
                 let name = format!("{}-{label}-{}-{clock}", case.name, target.chunk_bytes);
                 let path = dir.join(free_name(&file_name(&name), &mut taken));
-                write_in_one_step(&path, text(&Latencies::merged(parts.iter().map(|part| samples(part)))).as_bytes())?;
+                write_in_one_step(
+                    &path,
+                    text(&Latencies::merged(parts.iter().map(|(_, part)| samples(part)))).as_bytes(),
+                )?;
                 written.push(path);
             }
         }

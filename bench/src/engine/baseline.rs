@@ -1,6 +1,7 @@
 //! The physical limit, measured in the rounds of a case: the raw device, the loopback and the bare pipe.
 
-use super::EngineError;
+use super::side::Side;
+use super::{CasePlan, Engine, EngineError};
 use crate::append::Load;
 use crate::device::{DeviceFile, DeviceWork};
 use crate::drive::CpuClock;
@@ -20,18 +21,18 @@ const _: () = assert!(FILE_WRITES_MIN >= *DEVICE_IN_FLIGHT.end() as u64);
 
 /// What appends are measured beside.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BaselinePlan<'a> {
+struct BaselinePlan<'a> {
     /// The program that receives for the bare pipe, if that is wanted. It has a closed loop only.
-    pub(super) pipe: Option<&'a Path>,
+    pipe: Option<&'a Path>,
     /// Where files go.
-    pub(super) dir: &'a Path,
-    pub(super) chunk_bytes: usize,
-    pub(super) load: Load,
+    dir: &'a Path,
+    chunk_bytes: usize,
+    load: Load,
     /// Writes in flight to the raw device; unless it is said, as many as all replicas together would have.
-    pub(super) device_in_flight: Option<usize>,
-    pub(super) logs: usize,
-    pub(super) replicas: usize,
-    pub(super) ack_quorum: usize,
+    device_in_flight: Option<usize>,
+    logs: usize,
+    replicas: usize,
+    ack_quorum: usize,
 }
 
 /// Made ready for one case.
@@ -46,7 +47,33 @@ pub(super) struct BaselineParts {
 }
 
 impl BaselineParts {
-    pub(super) fn prepare(plan: &BaselinePlan<'_>) -> Result<Self, EngineError> {
+    /// What a case asks for, beside targets with chunks of these sizes.
+    pub(super) fn for_case(
+        engine: &Engine<'_>,
+        plan: &CasePlan<'_>,
+        load: Load,
+        sides: &[Side],
+    ) -> Result<Option<Self>, EngineError> {
+        if plan.spec.baseline != Some(true) {
+            return Ok(None);
+        }
+        // What the raw device stands beside: nodes that share it, before anything else.
+        let own = sides.iter().find(|side| engine.targets[side.target].spec.nodes.is_some()).unwrap_or(&sides[0]);
+        let facts = &engine.targets[own.target].facts;
+        Self::prepare(&BaselinePlan {
+            pipe: plan.spec.pipe.unwrap_or(false).then_some(&engine.setup.binary),
+            dir: &engine.setup.dir,
+            chunk_bytes: own.chunk_bytes,
+            load,
+            device_in_flight: plan.spec.device_in_flight,
+            logs: plan.spec.logs,
+            replicas: facts.replicas,
+            ack_quorum: facts.ack_quorum,
+        })
+        .map(Some)
+    }
+
+    fn prepare(plan: &BaselinePlan<'_>) -> Result<Self, EngineError> {
         // An open loop has as many in flight as it happens to: beside it stands one append at a time.
         let depth = if let Load::Closed { depth } = plan.load { depth * plan.logs } else { 1 };
         let in_flight = plan.device_in_flight.unwrap_or(depth * plan.replicas);

@@ -214,7 +214,7 @@ impl Engine<'_> {
             LoadSpec::Closed { depth } => rounds::run(self, plan, Load::Closed { depth: *depth }).await?,
             LoadSpec::Open { per_second } => rounds::run(self, plan, Load::Open { per_second: *per_second }).await?,
             LoadSpec::Ladder(ladder) => rounds::climb(self, plan, *ladder).await?,
-            LoadSpec::Phase(phase) => (None, phases::run(self, plan, *phase).await?),
+            LoadSpec::Phase(phase) => phases::run(self, plan, *phase).await?,
         };
         Ok(CaseResult {
             name: plan.name.clone(),

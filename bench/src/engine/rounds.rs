@@ -1,6 +1,6 @@
 //! Cases at a fixed depth or rate, and ladders: rounds in which the baseline and all targets take turns.
 
-use super::baseline::{BaselineParts, BaselinePlan};
+use super::baseline::BaselineParts;
 use super::ladder::{Ladder, holds};
 use super::side::Side;
 use super::{CasePlan, Engine, EngineError, Progress, SETTLE};
@@ -46,22 +46,7 @@ impl Prepared {
         for index in &plan.targets {
             sides.push(Side::open(plan, *index, &mut engine.targets[*index], None).await?);
         }
-        let mut baseline = None;
-        if plan.spec.baseline == Some(true) {
-            // What the raw device stands beside: nodes that share it, before anything else.
-            let own = sides.iter().find(|side| engine.targets[side.target].spec.nodes.is_some()).unwrap_or(&sides[0]);
-            let facts = &engine.targets[own.target].facts;
-            baseline = Some(BaselineParts::prepare(&BaselinePlan {
-                pipe: plan.spec.pipe.unwrap_or(false).then_some(&engine.setup.binary),
-                dir: &engine.setup.dir,
-                chunk_bytes: own.chunk_bytes,
-                load,
-                device_in_flight: plan.spec.device_in_flight,
-                logs: plan.spec.logs,
-                replicas: facts.replicas,
-                ack_quorum: facts.ack_quorum,
-            })?);
-        }
+        let baseline = BaselineParts::for_case(engine, plan, load, &sides)?;
         Ok(Self { sides, baseline })
     }
 
@@ -160,7 +145,7 @@ pub(super) async fn climb(
             let due_seconds = plan.part.as_secs_f64().min(operations_max[index] as f64 / per_second);
             let held = holds(&part, per_second, due_seconds, spec.p99_us_max);
             ladder.note(held);
-            steps.push(LadderStep { per_second, part, held });
+            steps.push(LadderStep { per_second, round: round - 1, part, held });
         };
         prepared.round(engine, plan, round, load, note).await?;
     }

@@ -6,12 +6,12 @@ mod ratios;
 mod tests;
 pub mod words;
 
-pub use merged::measured_parts;
+pub use merged::{RoundPart, in_order, measured_parts};
 pub use ratios::TargetRatios;
 
 use crate::latencies::{Latencies, LatencySummary};
 use crate::ratios::Spread;
-use crate::result::{CaseResult, CaseTarget, PartResult, Samples, TargetFacts, TargetKind};
+use crate::result::{CaseResult, CaseTarget, LadderStep, PartResult, Samples, TargetFacts, TargetKind};
 use quarry_protocol::limits::BLOCK_BYTES;
 use serde::Serialize;
 
@@ -59,7 +59,22 @@ impl TargetFigures {
     /// Of one case on one target; `None` where nothing was measured. For a ladder, those of the highest rate that held.
     #[must_use]
     pub fn of(facts: &TargetFacts, case: &CaseResult, target: &CaseTarget) -> Option<Self> {
-        let parts = measured_parts(target);
+        Self::of_parts(facts, case, target.chunk_bytes, &measured_parts(target))
+    }
+
+    /// Of the appends of a phase with nothing wrong; `None` where there are none.
+    #[must_use]
+    pub fn of_healthy(facts: &TargetFacts, case: &CaseResult, target: &CaseTarget) -> Option<Self> {
+        Self::of_parts(facts, case, target.chunk_bytes, &in_order(&target.phase.as_ref()?.healthy))
+    }
+
+    /// Of one step of a ladder.
+    #[must_use]
+    pub fn of_step(facts: &TargetFacts, case: &CaseResult, target: &CaseTarget, step: &LadderStep) -> Option<Self> {
+        Self::of_parts(facts, case, target.chunk_bytes, &[(step.round, &step.part)])
+    }
+
+    fn of_parts(facts: &TargetFacts, case: &CaseResult, chunk_bytes: u64, parts: &[RoundPart<'_>]) -> Option<Self> {
         if parts.is_empty() {
             return None;
         }
@@ -67,8 +82,9 @@ impl TargetFigures {
         let baseline = case
             .baseline
             .as_ref()
-            .filter(|baseline| baseline.write_bytes == target.chunk_bytes.next_multiple_of(u64::from(BLOCK_BYTES)));
-        let mut ratios = baseline.and_then(|baseline| TargetRatios::of(facts, case.logs, baseline, &target.rounds));
+            .filter(|baseline| baseline.write_bytes == chunk_bytes.next_multiple_of(u64::from(BLOCK_BYTES)));
+        let mut ratios = baseline.and_then(|baseline| TargetRatios::of(facts, case.logs, baseline, parts));
+        let parts: Vec<_> = parts.iter().map(|(_, part)| *part).collect();
         let mut rounds = RoundFigures::of(&parts);
         if facts.kind == TargetKind::Nodes && parts.iter().any(|part| part.cpu.is_none_or(|cpu| cpu.nodes_us <= 0.0)) {
             // Nodes that somebody else started: their share is not known, and the client's alone would look like all of it.

@@ -1,6 +1,6 @@
 //! A target beside what the device and the loopback make possible, round by round.
 
-use super::{cpu_seconds_per_gib, quantile_us};
+use super::{RoundPart, cpu_seconds_per_gib, quantile_us};
 use crate::ratios::Spread;
 use crate::result::{Baseline, PartResult, TargetFacts, TargetKind};
 use serde::Serialize;
@@ -24,23 +24,23 @@ pub struct TargetRatios {
 }
 
 impl TargetRatios {
-    /// Of `rounds` beside the same rounds of the baseline; `None` if there is none of either.
+    /// Of `parts` beside what the baseline measured in the same rounds; `None` if one of them has nothing beside it.
     #[must_use]
-    pub fn of(facts: &TargetFacts, logs: usize, baseline: &Baseline, rounds: &[PartResult]) -> Option<Self> {
+    pub fn of(facts: &TargetFacts, logs: usize, baseline: &Baseline, parts: &[RoundPart<'_>]) -> Option<Self> {
         let latency = |quantile: f64| {
-            let beside = baseline.device.iter().zip(&baseline.loopback);
-            let limits = beside.map(|(device, loopback)| {
-                quantile_us(&device.from_due, quantile) + quantile_us(&loopback.from_due, quantile)
-            });
-            let ours = rounds.iter().map(|round| quantile_us(&round.from_due, quantile));
-            spread(ours.zip(limits).map(|(ours, limit)| ratio(ours, limit)))
+            let limit = |round: usize| {
+                let [device, loopback] = [baseline.device.get(round)?, baseline.loopback.get(round)?];
+                Some(quantile_us(&device.from_due, quantile) + quantile_us(&loopback.from_due, quantile))
+            };
+            let ratios = parts.iter().map(|(round, part)| ratio(quantile_us(&part.from_due, quantile), limit(*round)?));
+            spread(ratios)
         };
         let over = |limit: &[PartResult], factor: f64, figure: fn(&PartResult) -> Option<f64>| {
-            let both = rounds.iter().zip(limit);
-            spread(both.map(|(ours, limit)| ratio(factor * figure(ours)?, figure(limit)?)))
+            spread(parts.iter().map(|(round, part)| ratio(factor * figure(part)?, figure(limit.get(*round)?)?)))
         };
-        let bandwidth = |part: &PartResult| Some(part.bytes_per_second());
-        let per_second = |part: &PartResult| Some(part.operations_per_second());
+        // What appends nothing, such as a restart, has no bandwidth.
+        let bandwidth = |part: &PartResult| (part.bytes > 0).then(|| part.bytes_per_second());
+        let per_second = |part: &PartResult| (part.bytes > 0).then(|| part.operations_per_second());
         let on_device = facts.on_this_machine && matches!(facts.kind, TargetKind::Nodes | TargetKind::Directories);
         Some(Self {
             p50: latency(0.5)?,

@@ -61,9 +61,38 @@ fn chunks_of_a_node_are_beside_writes_of_the_device() {
     let (facts, case) = (&result.targets[0], &result.cases[0]);
     let mut baseline = case.baseline.clone().unwrap();
     baseline.device.iter_mut().for_each(|part| part.operations = 400);
-    let of = |logs| TargetRatios::of(facts, logs, &baseline, &case.targets[0].rounds).unwrap().chunks_per_node;
+    let of =
+        |logs| TargetRatios::of(facts, logs, &baseline, &in_order(&case.targets[0].rounds)).unwrap().chunks_per_node;
     close(of(1).expect("one log").median, 2.5);
     assert_eq!(of(4), None);
+}
+
+/// The highest rate that held was tried in the fourth round, in which the device was half as fast: 400 / (400 + 50), and not
+/// 400 / (200 + 50) as in the step before it.
+#[test]
+fn a_step_is_beside_the_device_of_its_own_round() {
+    let result = example::result();
+    let (facts, case) = (&result.targets[0], &result.cases[2]);
+    let steps = &case.targets[0].ladder.as_ref().unwrap().steps;
+    let p50 = |step| TargetFigures::of_step(facts, case, &case.targets[0], step).unwrap().ratios.unwrap().p50.median;
+    close(p50(&steps[1]), 1.6);
+    close(p50(&steps[2]), 400.0 / 450.0);
+    close(figures(2, 0).ratios.expect("a baseline").p50.median, 400.0 / 450.0);
+}
+
+/// While a replica is dead: 450 / 250; with nothing wrong: 400 / 250. What appends nothing has no bandwidth.
+#[test]
+fn phases_are_beside_the_device_too() {
+    let mut result = example::result();
+    close(figures(3, 0).ratios.expect("a baseline").p50.median, 1.8);
+    let facts = result.targets[0].clone();
+    let healthy = TargetFigures::of_healthy(&facts, &result.cases[3], &result.cases[3].targets[0]).expect("healthy");
+    close(healthy.ratios.expect("a baseline").p50.median, 1.6);
+    assert_eq!(TargetFigures::of_healthy(&facts, &result.cases[0], &result.cases[0].targets[0]), None);
+    let case = &mut result.cases[3];
+    case.targets[0].rounds.iter_mut().for_each(|part| part.bytes = 0);
+    let ratios = TargetFigures::of(&facts, case, &case.targets[0]).unwrap().ratios.expect("latencies");
+    assert_eq!((ratios.bandwidth, ratios.chunks_per_node), (None, None));
 }
 
 /// A store elsewhere, or in memory, does not write to this device.
@@ -72,11 +101,11 @@ fn no_bandwidth_is_compared_with_a_device_that_is_not_used() {
     let result = example::result();
     let case = &result.cases[0];
     let baseline = case.baseline.as_ref().unwrap();
-    let emulated = TargetRatios::of(&result.targets[1], 1, baseline, &case.targets[1].rounds).unwrap();
+    let emulated = TargetRatios::of(&result.targets[1], 1, baseline, &in_order(&case.targets[1].rounds)).unwrap();
     assert_eq!((emulated.bandwidth, emulated.pipe_bandwidth), (None, None));
     close(emulated.p50.median, 5200.0 / 250.0);
     let elsewhere = TargetFacts { on_this_machine: false, ..result.targets[0].clone() };
-    assert_eq!(TargetRatios::of(&elsewhere, 1, baseline, &case.targets[0].rounds).unwrap().bandwidth, None);
+    assert_eq!(TargetRatios::of(&elsewhere, 1, baseline, &in_order(&case.targets[0].rounds)).unwrap().bandwidth, None);
 }
 
 /// What is not known of one round is not known of all, and nothing is divided by nothing.
@@ -91,9 +120,9 @@ fn figures_that_cannot_be_told_are_absent() {
     assert_eq!(figures.ratios.unwrap().pipe_cpu, None);
     case.targets[0].rounds[1].cpu = Some(CpuTime::default());
     case.targets[0].rounds[1].bytes = 0;
-    assert_eq!(RoundFigures::of(&measured_parts(&case.targets[0])).cpu_seconds_per_gib, None);
+    assert_eq!(RoundFigures::of(&[&case.targets[0].rounds[1]]).cpu_seconds_per_gib, None);
     let nothing = Baseline::default();
-    assert_eq!(TargetRatios::of(&facts, 1, &nothing, &case.targets[0].rounds), None);
+    assert_eq!(TargetRatios::of(&facts, 1, &nothing, &in_order(&case.targets[0].rounds)), None);
 }
 
 /// A ladder's figures are those of the highest rate that held; of the slowest if none did.

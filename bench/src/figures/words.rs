@@ -22,6 +22,12 @@ pub fn spread_or_dash(figure: Option<Spread>) -> String {
     figure.map_or_else(|| "-".to_owned(), spread)
 }
 
+/// A figure of a single round, or a dash where there is none.
+#[must_use]
+pub fn once_or_dash(figure: Option<Spread>) -> String {
+    figure.map_or_else(|| "-".to_owned(), |Spread { median, .. }| format!("{median:.*}", decimals(median)))
+}
+
 /// Payload in MiB/s; a dash where no payload is what matters.
 #[must_use]
 pub fn payload(bytes_per_second: f64) -> String {
@@ -53,6 +59,23 @@ pub fn load(case: &CaseResult) -> String {
         CaseLoad::Phase { phase, depth } => format!("{phase}, depth {depth} meanwhile"),
     };
     if case.logs == 1 { load } else { format!("{load}, {} logs", case.logs) }
+}
+
+/// What the ratios of a case are to.
+#[must_use]
+pub fn limit(case: &CaseResult) -> String {
+    let what = match &case.load {
+        CaseLoad::Closed { .. } | CaseLoad::Open { .. } => "appends",
+        CaseLoad::Ladder { .. } => "appends at the highest rate that held",
+        CaseLoad::Phase { phase, .. } if phase.starts_with("takeover") => {
+            "takeovers, from the call of open to the first append acknowledged,"
+        }
+        CaseLoad::Phase { phase, .. } if phase == "restart" => "restarts of a node until it serves",
+        CaseLoad::Phase { .. } => "appends while it goes on, and with nothing wrong,",
+    };
+    format!(
+        "limit: a percentile of {what} over the same percentile of a device write plus that of a loopback round trip, in the same round"
+    )
 }
 
 /// Whether everything acknowledged was read back: begins with `good` or `BAD`.

@@ -42,9 +42,9 @@ fn elements(page: &str) -> std::collections::BTreeMap<String, usize> {
 fn the_page_is_well_formed_and_has_every_chart() {
     let page = example_page();
     let found = elements(&page);
-    // Four percentile charts, four of time (five targets, of which the ladder has no series), one ladder, one of ratios, one of
+    // Four percentile charts, four of time (five targets, of which the ladder has no series), one ladder, three of ratios, one of
     // stages, one of cost.
-    assert_eq!(found.get("figure"), Some(&12), "{found:?}");
+    assert_eq!(found.get("figure"), Some(&14), "{found:?}");
     for part in [
         "Latency by percentile",
         "Latency over time",

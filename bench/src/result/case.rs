@@ -18,7 +18,7 @@ pub struct CaseResult {
     pub part_seconds: f64,
     /// The physical limit, measured in the same rounds; absent where a case has none to compare with.
     pub baseline: Option<Baseline>,
-    /// One per target that the case ran on.
+    /// One for each target that the case ran on.
     pub targets: Vec<CaseTarget>,
 }
 
@@ -102,6 +102,8 @@ pub struct LadderResult {
 pub struct LadderStep {
     /// Operations due per second.
     pub per_second: f64,
+    /// Which round that was, from 0: the baseline has a part for each.
+    pub round: usize,
     /// What was measured.
     pub part: PartResult,
     /// Whether p99 from due time stayed within the bound, and all that was offered was done.

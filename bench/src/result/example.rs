@@ -103,6 +103,14 @@ fn baseline() -> Baseline {
     }
 }
 
+/// Beside rates and phases: no pipe, and a fourth round in which the device is half as fast.
+fn baseline_of_rounds(count: usize) -> Baseline {
+    let (device, loopback) = (part(200.0, 600.0, CHUNK_BYTES), part(50.0, 150.0, CHUNK_BYTES));
+    let mut devices = vec![device; count];
+    devices[3..].fill(part(400.0, 1200.0, CHUNK_BYTES));
+    Baseline { device: devices, loopback: vec![loopback; count], pipe: Vec::new(), ..baseline() }
+}
+
 fn stages() -> Stages {
     let stage = |name: &str, us: f64, share_of_p50, share_of_p99| Stage {
         name: name.to_owned(),
@@ -125,13 +133,17 @@ fn stages() -> Stages {
 }
 
 fn ladder() -> CaseTarget {
-    let step =
-        |per_second: f64, p99_us: f64, held| LadderStep { per_second, part: part(400.0, p99_us, CHUNK_BYTES), held };
+    let step = |per_second: f64, round, p99_us: f64, held| LadderStep {
+        per_second,
+        round,
+        part: part(400.0, p99_us, CHUNK_BYTES),
+        held,
+    };
     let steps = vec![
-        step(500.0, 900.0, true),
-        step(1000.0, 1400.0, true),
-        step(2000.0, 1900.0, true),
-        step(4000.0, 9000.0, false),
+        step(500.0, 0, 900.0, true),
+        step(1000.0, 1, 1400.0, true),
+        step(2000.0, 3, 1900.0, true),
+        step(4000.0, 2, 9000.0, false),
     ];
     CaseTarget { ladder: Some(LadderResult { steps, highest_per_second: Some(2000.0) }), ..on(0, Vec::new()) }
 }
@@ -202,8 +214,11 @@ pub(crate) fn result() -> BenchResult {
         cases: vec![
             steady,
             open,
-            case("ladder", CaseLoad::Ladder { p99_us_max: 2000.0 }, vec![ladder()]),
-            case("a replica killed", killed, vec![phase()]),
+            CaseResult {
+                baseline: Some(baseline_of_rounds(4)),
+                ..case("ladder", CaseLoad::Ladder { p99_us_max: 2000.0 }, vec![ladder()])
+            },
+            CaseResult { baseline: Some(baseline_of_rounds(3)), ..case("a replica killed", killed, vec![phase()]) },
         ],
     }
 }

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 /// The only value of [`BenchResult::schema`] that this version reads and writes. A change that an older reader would
 /// misunderstand gets another.
-pub const SCHEMA: &str = "quarry-bench-result/1";
+pub const SCHEMA: &str = "quarry-bench-result/2";
 
 /// One run: all of its cases, on all of its targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -32,8 +32,8 @@ pub struct CaseSpec {
     /// Names of targets; all of them unless it is said.
     #[serde(default)]
     pub targets: Vec<String>,
-    /// Whether the raw device and the loopback are measured in the same rounds. Yes, unless it is said, where nodes of our own
-    /// are measured.
+    /// Whether the raw device and the loopback are measured in the same rounds, also of phases and ladders. Yes, unless it is
+    /// said, where nodes of our own are measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<bool>,
     /// Writes in flight to the raw device of the baseline, instead of as many as all replicas together would have. The ratios are

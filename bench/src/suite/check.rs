@@ -202,11 +202,7 @@ fn check_case(case: &mut CaseSpec, targets: &[TargetSpec]) -> Result<(), SuiteEr
         check_phase(&place, phase, case, &named)?;
     }
     let own_nodes = named.iter().any(|target| target.nodes.is_some());
-    let phase = case.load.phase().is_some();
-    let baseline = *case.baseline.get_or_insert(own_nodes && !phase);
-    if baseline && phase {
-        return place.refuse("baseline = true: a phase has healthy parts to stand beside, no baseline: leave it away");
-    }
+    let baseline = *case.baseline.get_or_insert(own_nodes);
     check_device_depth(&place, case, baseline)?;
     if case.stages && !matches!(case.load, LoadSpec::Closed { .. } | LoadSpec::Open { .. }) {
         return place.refuse("stages = true: they are told apart under a closed or an open loop: leave it away");

@@ -47,7 +47,7 @@ fn a_suite_is_read_and_its_defaults_filled_in() {
     assert_eq!(closed.load, LoadSpec::Closed { depth: 16 });
     let names: Vec<_> = closed.chunks.iter().map(|chunk| closed.name_with(*chunk)).collect();
     assert_eq!(names, ["closed, 4KiB", "closed, 64KiB"]);
-    assert_eq!((hurt.part_seconds, hurt.baseline, hurt.logs), (Some(0.25), Some(false), 1));
+    assert_eq!((hurt.part_seconds, hurt.baseline, hurt.logs), (Some(0.25), Some(true), 1));
     assert_eq!(hurt.name_with(hurt.chunks[0]), "hurt");
     assert_eq!((suite.targets[0].replicas, suite.targets[0].ack), (Some(3), Some(2)));
     assert_eq!((suite.targets[1].replicas, suite.targets[1].ack), (None, None), "the store's own");
@@ -132,7 +132,6 @@ fn what_does_not_go_together_is_refused() {
     refused("name = \"express\"", "name = \"nodes\"", &["another of this name"]);
     refused("\"paused\" }", "\"paused\" }\nlogs = 2", &["hurt", "logs = 2"]);
     refused("\"paused\" }", "\"repair\", older = \"2GiB\" }", &["older = 2GiB", "half"]);
-    refused("\"paused\" }", "\"paused\" }\nbaseline = true", &["hurt", "baseline = true"]);
     refused("load.closed.depth = 16", "load.open.per_second = 9\npipe = true", &["closed", "pipe = true"]);
     refused("\"paused\" }", "\"paused\" }\nstages = true", &["hurt", "stages = true"]);
     let three = SMALL.replacen("count = 4", "count = 3", 1).replacen("\"paused\"", "\"repair\"", 1);

@@ -2,7 +2,8 @@
 
 use crate::table::table;
 use crate::units;
-use quarry_bench::figures::{RoundFigures, TargetFigures, words};
+use quarry_bench::figures::{RoundFigures, TargetFigures, TargetRatios, words};
+use quarry_bench::ratios::Spread;
 use quarry_bench::result::{Baseline, BenchResult, CaseResult, CaseTarget, LadderResult, PartResult, Stage, Stages};
 use std::fmt::Write;
 
@@ -26,19 +27,38 @@ pub(super) fn text(result: &BenchResult) -> String {
     text
 }
 
+/// A line of a case's tables: a target, or the same appends of a phase with nothing wrong.
+struct Line {
+    label: String,
+    chunk: String,
+    figures: TargetFigures,
+    verdict: String,
+}
+
+fn lines(result: &BenchResult, case: &CaseResult) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for target in &case.targets {
+        let (facts, chunk) = (&result.targets[target.target], units::bytes(target.chunk_bytes));
+        let measured = TargetFigures::of(facts, case, target).map(|figures| {
+            let verdict = words::verdict(&target.verdict);
+            Line { label: facts.label(), chunk: chunk.clone(), figures, verdict }
+        });
+        let healthy = TargetFigures::of_healthy(facts, case, target).map(|figures| {
+            let label = format!("{}, nothing wrong", facts.label());
+            Line { label, chunk, figures, verdict: "as above".to_owned() }
+        });
+        lines.extend(measured.into_iter().chain(healthy));
+    }
+    lines
+}
+
 fn of_case(result: &BenchResult, case: &CaseResult) -> String {
-    let measured = case.targets.iter().filter_map(|target| {
-        let figures = TargetFigures::of(&result.targets[target.target], case, target)?;
-        Some((target, figures))
-    });
-    let measured: Vec<_> = measured.collect();
-    let latencies = measured.iter().map(|(target, figures)| latencies(result, target, figures));
+    let lines = lines(result, case);
     let header = ["TARGET", "CHUNK", "P50", "P99", "P99.9", "SERVICE P50", "P99", "P99.9", "PAYLOAD"];
-    let mut text = table(header, latencies) + "\n\n";
-    let beside = measured.iter().map(|(target, figures)| beside(result, target, figures));
+    let mut text = table(header, lines.iter().map(latencies)) + "\n\n";
     let header = [
         "TARGET",
-        "CHUNKS/S",
+        "OPERATIONS/S",
         "P50 TO LIMIT",
         "P99",
         "BANDWIDTH TO DEVICE",
@@ -48,9 +68,9 @@ fn of_case(result: &BenchResult, case: &CaseResult) -> String {
         "TO PIPE",
         "VERDICT",
     ];
-    text.push_str(&(table(header, beside) + "\n"));
+    text.push_str(&(table(header, lines.iter().map(beside)) + "\n"));
     if let Some(baseline) = &case.baseline {
-        let _ = writeln!(text, "\n{}", limits(baseline));
+        let _ = writeln!(text, "\n{}\n{}", limits(baseline), words::limit(case));
     }
     for target in &case.targets {
         let name = result.targets[target.target].label();
@@ -62,7 +82,7 @@ fn of_case(result: &BenchResult, case: &CaseResult) -> String {
             );
         }
         if let Some(ladder) = &target.ladder {
-            let _ = writeln!(text, "\n{name}: {}", highest(ladder));
+            let _ = writeln!(text, "\n{}\n\n{name}: {}", steps(result, case, target, ladder), highest(ladder));
         }
         for figure in target.phase.iter().flat_map(|phase| &phase.figures) {
             let _ = writeln!(text, "\n{name}: {} {}", figure.name, words::phase_figure(figure));
@@ -72,24 +92,23 @@ fn of_case(result: &BenchResult, case: &CaseResult) -> String {
 }
 
 /// Over all rounds: percentiles of all samples, and the median of the rounds' payload.
-fn latencies(result: &BenchResult, target: &CaseTarget, figures: &TargetFigures) -> [String; 9] {
+fn latencies(line: &Line) -> [String; 9] {
+    let figures = &line.figures;
     let (due, service) = (figures.from_due, figures.from_service);
     let all = [due.p50_us, due.p99_us, due.p999_us, service.p50_us, service.p99_us, service.p999_us];
     let [p50, p99, p999, service_p50, service_p99, service_p999] = all.map(units::latency);
     let payload = words::payload(figures.rounds.bytes_per_second.median);
     let failed = if figures.failed == 0 { String::new() } else { format!(", {} FAILED", figures.failed) };
-    let name = result.targets[target.target].label();
-    let chunk = units::bytes(target.chunk_bytes);
-    [name, chunk, p50, p99, p999, service_p50, service_p99, service_p999, payload + &failed]
+    let (label, chunk) = (line.label.clone(), line.chunk.clone());
+    [label, chunk, p50, p99, p999, service_p50, service_p99, service_p999, payload + &failed]
 }
 
 /// Medians of the rounds with their spread.
-fn beside(result: &BenchResult, target: &CaseTarget, figures: &TargetFigures) -> [String; 10] {
-    let ratio = |of: fn(&quarry_bench::figures::TargetRatios) -> Option<quarry_bench::ratios::Spread>| {
-        words::spread_or_dash(figures.ratios.as_ref().and_then(of))
-    };
+fn beside(line: &Line) -> [String; 10] {
+    let figures = &line.figures;
+    let ratio = |of: fn(&TargetRatios) -> Option<Spread>| words::spread_or_dash(figures.ratios.as_ref().and_then(of));
     [
-        result.targets[target.target].label(),
+        line.label.clone(),
         format!("{:.0}", figures.rounds.operations_per_second.median),
         ratio(|ratios| Some(ratios.p50)),
         ratio(|ratios| Some(ratios.p99)),
@@ -98,8 +117,29 @@ fn beside(result: &BenchResult, target: &CaseTarget, figures: &TargetFigures) ->
         ratio(|ratios| ratios.pipe_bandwidth),
         words::spread_or_dash(figures.rounds.cpu_seconds_per_gib),
         ratio(|ratios| ratios.pipe_cpu),
-        words::verdict(&target.verdict),
+        line.verdict.clone(),
     ]
+}
+
+/// Every rate that was tried, beside the limit of its own round.
+fn steps(result: &BenchResult, case: &CaseResult, target: &CaseTarget, ladder: &LadderResult) -> String {
+    let facts = &result.targets[target.target];
+    let rows = ladder.steps.iter().filter_map(|step| {
+        let figures = TargetFigures::of_step(facts, case, target, step)?;
+        let ratio = |of: fn(&TargetRatios) -> Option<Spread>| words::once_or_dash(figures.ratios.as_ref().and_then(of));
+        Some([
+            format!("{:.0}/s", step.per_second),
+            if step.held { "held".to_owned() } else { "BROKE".to_owned() },
+            units::latency(figures.from_due.p50_us),
+            units::latency(figures.from_due.p99_us),
+            words::payload(figures.rounds.bytes_per_second.median),
+            ratio(|ratios| Some(ratios.p50)),
+            ratio(|ratios| Some(ratios.p99)),
+            ratio(|ratios| ratios.bandwidth),
+        ])
+    });
+    let header = ["RATE", "BOUND", "P50", "P99", "PAYLOAD", "P50 TO LIMIT", "P99", "BANDWIDTH TO DEVICE"];
+    table(header, rows)
 }
 
 fn shares(stages: &Stages) -> String {
@@ -156,6 +196,13 @@ pub(super) mod tests {
         line("nodes", "1.60 (1.60 to 1.60)");
         line("nodes", "good: all 3000 read back equal");
         line("nodes: 2000/s held", "4000/s broke the bound");
+        // Beside a device half as fast as in the round before: 400 / 450 and 400 / 250.
+        line("2000/s", "0.89");
+        line("1000/s", "1.60");
+        // With a dead replica 450 / 250, without 400 / 250.
+        line("nodes", "1.80 (1.62 to 1.98)");
+        line("nodes, nothing wrong", "1.60 (1.44 to 1.76)");
+        line("limit:", "appends while it goes on, and with nothing wrong");
         line("nodes: longest wait for an acknowledgement", "2.10 ms (1.90 ms to 2.60 ms)");
         for (name, value) in
             [("kernel", "6.18.0"), ("disk", "ACME NVMe 1T"), ("write cache", "FUA"), ("doctor", "all 1 checks")]

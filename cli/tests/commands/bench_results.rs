@@ -34,7 +34,7 @@ fn a_report_is_made_again_from_a_file() {
 #[test]
 fn results_of_another_schema_or_not_there_are_refused() {
     let dir = directory();
-    let other = changed(dir.path(), "quarry-bench-result/1", "quarry-bench-result/9");
+    let other = changed(dir.path(), "quarry-bench-result/2", "quarry-bench-result/9");
     quarry(&["bench", "report", &other]).refuses(2, &["changed.json", "quarry-bench-result/9", "measure again"]);
     quarry(&["bench", "report", "/no/such/result.json"]).refuses(2, &["/no/such/result.json"]);
 }

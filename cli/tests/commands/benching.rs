@@ -112,6 +112,10 @@ fn a_suite_runs_on_nodes_of_its_own_and_leaves_its_result() {
         assert_eq!(only(case).phase.as_ref().expect("a phase").healthy.len(), 1, "{}", case.name);
     }
     assert!(figure(killed, "longest wait for an acknowledgement after") > 0.0);
+    for case in [ladder, slow, paused, killed, takeover, restart] {
+        let figures = TargetFigures::of(nodes, case, only(case)).expect("was measured");
+        assert!(figures.ratios.expect("beside the limit").p50.median > 0.0, "{}", case.name);
+    }
     // A window of chunks was left behind, and the next writer found them.
     assert!(figure(takeover, "chunks of unknown fate kept") > 1.0);
     assert!(figure(restart, "payload bytes") >= f64::from(4 << 20));

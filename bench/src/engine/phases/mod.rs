@@ -8,17 +8,22 @@ mod older;
 mod restart;
 mod takeover;
 
+use super::baseline::BaselineParts;
 use super::side::Side;
 use super::target::Target;
 use super::{CasePlan, Engine, EngineError, Progress, SETTLE};
 use crate::append::Load;
 use crate::local_cluster::LocalNode;
+use crate::measured::Until;
 use crate::ratios::Spread;
-use crate::result::{CaseTarget, PartResult, PhaseFigure, PhaseResult};
+use crate::result::{Baseline, CaseTarget, PartResult, PhaseFigure, PhaseResult};
 use crate::suite::{PhaseKind, PhaseSpec};
 use beside::Beside;
 use std::time::Duration;
 use tokio::time::sleep;
+
+/// Longest part of the raw device and of the loopback: those of phases are long for what happens in them.
+const LIMIT_PART_MAX: Duration = Duration::from_secs(1);
 
 /// One round of a phase.
 struct PhaseRound {
@@ -95,18 +100,23 @@ pub(super) async fn run(
     engine: &mut Engine<'_>,
     plan: &CasePlan<'_>,
     spec: PhaseSpec,
-) -> Result<Vec<CaseTarget>, EngineError> {
+) -> Result<(Option<Baseline>, Vec<CaseTarget>), EngineError> {
     let patience = Duration::from_millis(spec.patience_ms);
     (engine.say)(Progress::Begin { name: &plan.name, steps: (plan.rounds + 1) * plan.targets.len() });
-    let mut running = Vec::with_capacity(plan.targets.len());
+    let (mut sides, mut phases) = (Vec::new(), Vec::new());
     for index in &plan.targets {
         let target = &mut engine.targets[*index];
         let mut side = Side::open(plan, *index, target, Some(patience)).await?;
-        let phase = Phase::prepare(plan, &spec, target, &mut side).await?;
-        running.push((side, phase, Vec::with_capacity(plan.rounds)));
+        phases.push((Phase::prepare(plan, &spec, target, &mut side).await?, Vec::with_capacity(plan.rounds)));
+        sides.push(side);
     }
+    let mut baseline = BaselineParts::for_case(engine, plan, beside(&spec), &sides)?;
     for number in 0..=plan.rounds {
-        for (side, phase, rounds) in &mut running {
+        // Who goes first alternates.
+        if number.is_multiple_of(2) {
+            limit(baseline.as_mut(), plan, number).await?;
+        }
+        for (side, (phase, rounds)) in sides.iter_mut().zip(&mut phases) {
             sleep(SETTLE).await;
             let round = phase.round(plan, &spec, &mut engine.targets[side.target], side, number).await?;
             let failed = round.part.failed + round.healthy.as_ref().map_or(0, |healthy| healthy.failed);
@@ -121,9 +131,12 @@ pub(super) async fn run(
             side.tidy().await?;
             (engine.say)(Progress::Step);
         }
+        if !number.is_multiple_of(2) {
+            limit(baseline.as_mut(), plan, number).await?;
+        }
     }
-    let mut targets = Vec::with_capacity(running.len());
-    for (mut side, phase, rounds) in running {
+    let mut targets = Vec::with_capacity(sides.len());
+    for (mut side, (phase, rounds)) in sides.into_iter().zip(phases) {
         phase.finish(&mut side).await?;
         let (target, chunk_bytes) = (side.target, side.chunk_bytes as u64);
         let verdict = side.finish().await?;
@@ -131,7 +144,24 @@ pub(super) async fn run(
         let rounds = rounds.into_iter().map(|round| round.part).collect();
         targets.push(CaseTarget { target, chunk_bytes, rounds, ladder: None, phase, stages: None, verdict });
     }
-    Ok(targets)
+    Ok((baseline.map(BaselineParts::finish).transpose()?, targets))
+}
+
+/// The raw device and the loopback in a round.
+async fn limit(baseline: Option<&mut BaselineParts>, plan: &CasePlan<'_>, number: usize) -> Result<(), EngineError> {
+    let Some(baseline) = baseline else { return Ok(()) };
+    let (until, counts) = (Until::elapsed(plan.part.min(LIMIT_PART_MAX)), number > 0);
+    sleep(SETTLE).await;
+    baseline.device(until, counts)?;
+    baseline.loopback(until, counts)
+}
+
+/// What the raw device does beside a phase: as much as its appends would, or one write where an operation is something else.
+const fn beside(spec: &PhaseSpec) -> Load {
+    match spec.kind {
+        PhaseKind::TakeoverIdle | PhaseKind::TakeoverFull | PhaseKind::Restart => Load::Closed { depth: 1 },
+        _ => closed(spec),
+    }
 }
 
 fn healthy(rounds: &[PhaseRound]) -> Vec<PartResult> {

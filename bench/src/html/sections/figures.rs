@@ -1,37 +1,23 @@
 //! The table of a case.
 
-use crate::figures::{TargetFigures, words};
+use crate::figures::{TargetFigures, TargetRatios, words};
+use crate::html::escape::escape;
 use crate::html::label;
 use crate::html::table::table;
+use crate::ratios::Spread;
 use crate::result::{BenchResult, CaseResult};
 use crate::units::latency;
+use std::fmt::Write;
 
 /// Every target's figures, and what a phase found.
 pub(in crate::html) fn figures(result: &BenchResult, case: &CaseResult) -> String {
-    let rows = case.targets.iter().filter_map(|target| {
-        let figures = TargetFigures::of(&result.targets[target.target], case, target)?;
-        let (due, service) = (figures.from_due, figures.from_service);
-        let latencies =
-            [due.p50_us, due.p99_us, due.p999_us, service.p50_us, service.p99_us, service.p999_us].map(latency);
-        let [p50, p99, p999, service_p50, service_p99, service_p999] = latencies;
-        Some([
-            label(result, target),
-            p50,
-            p99,
-            p999,
-            service_p50,
-            service_p99,
-            service_p999,
-            words::payload(figures.rounds.bytes_per_second.median)
-                + &(if figures.failed == 0 { String::new() } else { format!(", {} FAILED", figures.failed) }),
-            words::spread_or_dash(figures.ratios.map(|ratios| ratios.p50)),
-            words::spread_or_dash(figures.ratios.map(|ratios| ratios.p99)),
-            words::spread_or_dash(figures.ratios.and_then(|ratios| ratios.bandwidth)),
-            words::spread_or_dash(figures.ratios.and_then(|ratios| ratios.chunks_per_node)),
-            words::spread_or_dash(figures.ratios.and_then(|ratios| ratios.pipe_bandwidth)),
-            words::spread_or_dash(figures.rounds.cpu_seconds_per_gib),
-            words::verdict(&target.verdict),
-        ])
+    let rows = case.targets.iter().flat_map(|target| {
+        let (facts, label) = (&result.targets[target.target], label(result, target));
+        let healthy = TargetFigures::of_healthy(facts, case, target)
+            .map(|figures| row(format!("{label}, nothing wrong"), &figures, "as above".to_owned()));
+        let measured =
+            TargetFigures::of(facts, case, target).map(|figures| row(label, &figures, words::verdict(&target.verdict)));
+        measured.into_iter().chain(healthy)
     });
     let header = [
         "Target",
@@ -51,6 +37,9 @@ pub(in crate::html) fn figures(result: &BenchResult, case: &CaseResult) -> Strin
         "verdict",
     ];
     let mut html = table(header, rows);
+    if case.baseline.is_some() {
+        let _ = writeln!(html, "<p class=\"faint\">{}</p>", escape(&words::limit(case)));
+    }
     let found = case.targets.iter().flat_map(|target| {
         let figures = target.phase.iter().flat_map(|phase| &phase.figures);
         figures.map(|figure| [label(result, target), figure.name.clone(), words::phase_figure(figure)])
@@ -60,4 +49,29 @@ pub(in crate::html) fn figures(result: &BenchResult, case: &CaseResult) -> Strin
         html.push_str(&table(["Target", "Found", "median (least to most)"], found));
     }
     html
+}
+
+fn row(label: String, figures: &TargetFigures, verdict: String) -> [String; 15] {
+    let (due, service) = (figures.from_due, figures.from_service);
+    let latencies = [due.p50_us, due.p99_us, due.p999_us, service.p50_us, service.p99_us, service.p999_us].map(latency);
+    let [p50, p99, p999, service_p50, service_p99, service_p999] = latencies;
+    let failed = if figures.failed == 0 { String::new() } else { format!(", {} FAILED", figures.failed) };
+    let ratio = |of: fn(&TargetRatios) -> Option<Spread>| words::spread_or_dash(figures.ratios.as_ref().and_then(of));
+    [
+        label,
+        p50,
+        p99,
+        p999,
+        service_p50,
+        service_p99,
+        service_p999,
+        words::payload(figures.rounds.bytes_per_second.median) + &failed,
+        ratio(|ratios| Some(ratios.p50)),
+        ratio(|ratios| Some(ratios.p99)),
+        ratio(|ratios| ratios.bandwidth),
+        ratio(|ratios| ratios.chunks_per_node),
+        ratio(|ratios| ratios.pipe_bandwidth),
+        words::spread_or_dash(figures.rounds.cpu_seconds_per_gib),
+        verdict,
+    ]
 }

@@ -1,19 +1,21 @@
 //! Offered rates, and where the bound broke.
 
 use super::{latency_tick, plain};
-use crate::figures::words;
+use crate::figures::{TargetFigures, TargetRatios, words};
 use crate::html::axis::{Axis, Scale};
 use crate::html::chart::{Chart, Line, Mark, Rule};
 use crate::html::escape::escape;
 use crate::html::label;
-use crate::result::{BenchResult, CaseLoad, CaseResult};
+use crate::html::table::table;
+use crate::ratios::Spread;
+use crate::result::{BenchResult, CaseLoad, CaseResult, CaseTarget};
 use crate::units;
 use std::fmt::Write;
 
 /// p99 and p50 by offered rate, with the bound.
 pub(in crate::html) fn ladder(result: &BenchResult, case: &CaseResult) -> String {
     let CaseLoad::Ladder { p99_us_max } = case.load else { return String::new() };
-    let (mut lines, mut marks, mut words) = (Vec::new(), Vec::new(), String::new());
+    let (mut lines, mut marks, mut sentences) = (Vec::new(), Vec::new(), String::new());
     for (colour, target) in case.targets.iter().enumerate() {
         let Some(ladder) = &target.ladder else { continue };
         let name = label(result, target);
@@ -39,7 +41,7 @@ pub(in crate::html) fn ladder(result: &BenchResult, case: &CaseResult) -> String
             _ => "no rate held".to_owned(),
         };
         let (name, sentence) = (escape(&name), escape(&sentence));
-        let _ = writeln!(words, "<p>Highest rate within the bound, {name}: {sentence}.</p>");
+        let _ = writeln!(sentences, "<p>Highest rate within the bound, {name}: {sentence}.</p>");
     }
     let of_lines =
         |axis: fn(&(f64, f64)) -> f64| lines.iter().flat_map(move |line: &Line| line.points.iter().map(axis));
@@ -47,5 +49,28 @@ pub(in crate::html) fn ladder(result: &BenchResult, case: &CaseResult) -> String
     let y = Axis::over("latency from due", Scale::Log, of_lines(|point| point.1).chain([p99_us_max]), latency_tick);
     let rules = vec![Rule::At(p99_us_max, format!("bound: {}", units::latency(p99_us_max)))];
     let title = format!("Rate ladder: {} (hollow: the bound was broken, or not all was done)", case.name);
-    format!("{words}{}", Chart { title, x, y, lines, marks, rules }.html())
+    let steps = case.targets.iter().flat_map(|target| of_steps(result, case, target));
+    let header = ["Target", "rate", "bound", "p50", "p99", "payload", "p50 to limit", "p99", "bandwidth to device"];
+    format!("{sentences}{}{}", Chart { title, x, y, lines, marks, rules }.html(), table(header, steps))
+}
+
+/// Every rate that was tried, beside the limit of its own round.
+fn of_steps(result: &BenchResult, case: &CaseResult, target: &CaseTarget) -> Vec<[String; 9]> {
+    let facts = &result.targets[target.target];
+    let rows = target.ladder.iter().flat_map(|ladder| &ladder.steps).filter_map(|step| {
+        let figures = TargetFigures::of_step(facts, case, target, step)?;
+        let ratio = |of: fn(&TargetRatios) -> Option<Spread>| words::once_or_dash(figures.ratios.as_ref().and_then(of));
+        Some([
+            label(result, target),
+            format!("{}/s", plain(step.per_second)),
+            if step.held { "held" } else { "broke" }.to_owned(),
+            units::latency(figures.from_due.p50_us),
+            units::latency(figures.from_due.p99_us),
+            words::payload(figures.rounds.bytes_per_second.median),
+            ratio(|ratios| Some(ratios.p50)),
+            ratio(|ratios| Some(ratios.p99)),
+            ratio(|ratios| ratios.bandwidth),
+        ])
+    });
+    rows.collect()
 }

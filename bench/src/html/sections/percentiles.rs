@@ -36,7 +36,7 @@ pub(in crate::html) fn percentiles(result: &BenchResult, case: &CaseResult) -> S
 fn of_target(label: &str, colour: usize, target: &CaseTarget) -> Vec<Line> {
     let parts = measured_parts(target);
     let of = |name: &str, dashed, samples: fn(&PartResult) -> &Samples| {
-        line(&format!("{label}, {name}"), colour, dashed, parts.iter().map(|part| samples(part)))
+        line(&format!("{label}, {name}"), colour, dashed, parts.iter().map(|(_, part)| samples(part)))
     };
     vec![of("from due", false, |part| &part.from_due), of("from service", true, |part| &part.from_service)]
 }

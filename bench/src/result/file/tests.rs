@@ -32,7 +32,7 @@ fn a_result_comes_back_from_its_file_as_it_was() {
 #[test]
 fn other_schemas_are_refused_with_what_to_do() {
     for (schema, shown) in
-        [(Value::from("quarry-bench-result/2"), "\"quarry-bench-result/2\""), (Value::Null, "missing")]
+        [(Value::from("quarry-bench-result/1"), "\"quarry-bench-result/1\""), (Value::Null, "missing")]
     {
         let why = read_changed(|value| value["schema"] = schema).to_string();
         let all = [shown, SCHEMA, "result.json", "measure again"].iter().all(|part| why.contains(part));
