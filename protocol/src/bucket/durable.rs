@@ -22,8 +22,10 @@ impl Durable {
         same.then_some(Self(()))
     }
 
-    /// The chunk lies below the floor in the register: it was committed, and is not needed any more (P4).
-    pub(super) fn by_floor(seq: ChunkSeq, floor: ChunkSeq) -> Option<Self> {
-        (seq < floor).then_some(Self(()))
+    /// The chunk was committed, and is not needed any more (P4): one record says that its segment has it and that it lies below
+    /// the floor. The floor alone is no evidence. It may lie beyond where the segment was sealed, and there the chunks below it
+    /// are those of another writer. A node has its fence to tell them apart, and looks at it first (P3).
+    pub(super) fn by_floor(seq: ChunkSeq, dropped: ChunkSeq) -> Option<Self> {
+        (seq < dropped).then_some(Self(()))
     }
 }

@@ -102,6 +102,11 @@ impl Known {
         sealed.is_some_and(|at| seq < at)
     }
 
+    /// Below this, chunks of the segment were committed and are trimmed. Nothing is known of a segment that no record names yet.
+    pub(super) fn dropped_of(&self, segment: SegmentId) -> ChunkSeq {
+        self.segments.get(&segment).map_or(ChunkSeq(0), |segment| segment.dropped)
+    }
+
     pub(super) fn learn(&mut self, log: &KnownLog) {
         self.floor = self.floor.max(log.floor);
         for known in &log.segments {

@@ -56,7 +56,7 @@ impl Bucket {
 
     pub(super) fn start_put(&mut self, put: Waiting) {
         let Waiting { from: to, header, payload } = put;
-        if let Some(proof) = Durable::by_floor(header.seq, self.known.floor) {
+        if let Some(proof) = Durable::by_floor(header.seq, self.known.dropped_of(header.segment)) {
             self.effects.push_back(BucketEffect::PutStored { to, proof });
         } else {
             self.pool.ask(Owner::Put(to), Question::Put { header, payload });

@@ -1,6 +1,7 @@
 //! Puts: what counts as stored.
 
 use super::*;
+use quarry_protocol::ids::RecordNumber;
 use quarry_protocol::limits::BUCKET_TRIES_MAX;
 
 #[test]
@@ -130,6 +131,32 @@ fn a_put_below_the_floor_counts_as_stored() {
     assert!(driven.chunks().is_empty());
     driven.hold([5]);
     assert_eq!(driven.chunks(), [5]);
+}
+
+/// P2, P4: beyond the end at which a takeover sealed the segment, what lies below the floor is another writer's. The one that was
+/// taken over is not acknowledged because its machine, which others of its process use, heard how far the log was trimmed.
+#[test]
+fn a_put_below_a_floor_that_lies_beyond_its_segment_is_judged_by_its_slot() {
+    let trim = |floor| Request::Trim { log: LOG, word: RecordNumber(5), floor: ChunkSeq(floor) };
+    let sealed = SegmentEnd::Sealed { at: ChunkSeq(6), digest: Digest([1; 16]) };
+    let records = [
+        Some(known(9, sealed)),
+        // It left the record.
+        Some(KnownLog { floor: ChunkSeq(9), segments: Vec::new() }),
+        // Only the floor is heard of.
+        None,
+    ];
+    for record in records {
+        let mut driven = Driven::new();
+        driven.hold(0..6);
+        driven.mark(6, 5);
+        if let Some(record) = record.clone() {
+            driven.tell(BucketEvent::Known(record));
+        }
+        driven.ask(trim(9));
+        assert_eq!(driven.put(chunk(6, 1)), Err(Refusal::Fenced { by: Epoch(5) }), "{record:?}");
+        assert_eq!(driven.marks(), [6], "{record:?}");
+    }
 }
 
 #[test]

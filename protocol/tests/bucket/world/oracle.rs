@@ -33,8 +33,11 @@ impl Oracle {
         assert!(before.is_none_or(|before| before == new), "two contents of one name");
     }
 
-    /// A put counts as stored: the bucket has it, or nobody needs it.
+    /// A put counts as stored: the bucket has it, or nobody needs it, which was never true of what lies beyond its segment's end.
     pub(crate) fn stored(&self, slot: SlotName, store: &Store, record: &LogRecord) {
+        if self.sealed.get(&slot.segment).is_some_and(|end| slot.seq >= *end) {
+            assert!(store.chunk(slot).is_some(), "{slot} is said to be stored: it is not, and its segment ends below");
+        }
         if slot.seq >= record.floor && !record.deleted {
             let held = store.chunk(slot).unwrap_or_else(|| panic!("{slot} is said to be stored"));
             assert_eq!(held, self.written[&(slot.segment, slot.seq)], "{slot} holds something else");
