@@ -141,7 +141,17 @@ Copy(e, b, q) ==
   /\ slots' = [slots EXCEPT ![b][op[e].seg][q] = ContentOf(op[e].seg, q)]
   /\ UNCHANGED <<reg, wiped, op>>
 
-StoredOn(e, q) == {b \in Bucket : IF Bug = "NoCompare" THEN slots[b][e][q] # Empty ELSE slots[b][e][q] = ContentOf(e, q)}
+EndOf(s) ==
+  LET known == {i \in DOMAIN reg.chain : reg.chain[i].id = s}
+  IN IF known = {} THEN 0 ELSE reg.chain[CHOOSE i \in known : TRUE].end
+
+\* P4: a put below the floor counts as stored, whatever its slot holds, if the record that says so names the writer's segment and
+\* the seq lies below its end. The floor of a record that was read may lie far beyond: what is trimmed there is another's.
+Dropped(e, q) == q < reg.floor /\ (Bug = "FloorIsEnough" \/ q < EndOf(e))
+
+StoredOn(e, q) ==
+  {b \in Bucket : \/ IF Bug = "NoCompare" THEN slots[b][e][q] # Empty ELSE slots[b][e][q] = ContentOf(e, q)
+                  \/ Dropped(e, q)}
 
 \* The whole record: while the epoch is e nobody but e changes the chain, so only the floor can have moved.
 SameRecord(e) == reg.epoch = e /\ (Bug = "FloorNotCompared" \/ reg.floor = op[e].floor)
@@ -202,10 +212,6 @@ RaiseFloor(f) ==
   /\ f <= op[Last(reg.chain).id].tail
   /\ reg' = [reg EXCEPT !.floor = f]
   /\ UNCHANGED <<slots, wiped, op>>
-
-EndOf(s) ==
-  LET known == {i \in DOMAIN reg.chain : reg.chain[i].id = s}
-  IN IF known = {} THEN 0 ELSE reg.chain[CHOOSE i \in known : TRUE].end
 
 (* A slot is deleted. A marker stays (pitfall 17) at and behind a sealed end, and in every segment that the record does not
    name: the walk ended behind the seq at which the segment was sealed if chunks were copied forward. *)
