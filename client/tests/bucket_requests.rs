@@ -144,7 +144,8 @@ async fn what_is_done_often_takes_few_requests() {
     let tail = async || reader.tail(LOG).await.expect("answers").tail.0;
     let (first, seen) = world.cost("a first tail", tail()).await;
     assert_eq!(seen, CHUNKS);
-    assert!(first <= 60 * REPLICAS as u64, "{first}");
+    // Of those, 18 in each bucket look for what lies behind a long hole.
+    assert!(first <= 70 * REPLICAS as u64, "{first}");
     let (second, seen) = world.cost("a second tail", tail()).await;
     assert_eq!(seen, CHUNKS);
     assert!(second <= 6 * REPLICAS as u64, "{second}: nothing has changed");

@@ -3,23 +3,26 @@
 //! ```text
 //!  gallop            ahead                   beyond                behind
 //!  1, 2, 4, 8 ...    a few slots above       mark newest + window  every slot from the
-//!  then 16 between   the newest one found    (if it is to fence)   watermark to the newest
-//!  hit and miss
+//!  then 16 between   the newest one found,   (if it is to fence)   watermark to the newest
+//!  hit and miss      and some far above it
 //!     │  ▲  ▲           │                       │
 //!     ▼  │  └───────────┘ a newer one           │
 //!        └──────────────────────────────────────┘ a chunk is there
 //! ```
-//! A machine that has seen a chunk of the segment begins ahead of it, not at the gallop; and one that only looks keeps what it
-//! has found, for a chunk in a slot stays there.
+//! A machine that has surveyed the segment before begins ahead of what it found, not at the gallop; and one that only looks keeps
+//! what it has found, for a chunk in a slot stays there.
 //!
 //! A miss proves nothing: the chunks of one bucket have holes, inside the window because puts overtake each other, and longer
 //! ones where it was left behind for a while (P10). So the newest one found may be too low, and all that rests on it bears
 //! that: a walk starts lower for it, and meets what lies higher slot by slot; a writer meets a mark that lies lower, or passes by
 //! it. To look through all of the window would not change that, and costs hundreds of requests where a few say the same:
 //! puts begin in the order of their seqs and few are under way at once, so what lies behind a run of empty slots begins before
-//! `newest + window`, and then the mark meets it there: unless the bucket was left behind for longer. Behind such a hole a
-//! survey that begins ahead may find nothing for the rest of the segment. A walk on from there is long, and a tail that nobody
-//! fenced may be told lower than it is, which it may be anyway (P15).
+//! `newest + window`, and then the mark meets it there: unless the bucket was left behind for longer.
+//!
+//! So far slots are tried, too: one in each octave above the newest chunk, and another one in it each time ([`far`]). A fence and
+//! a first look try all octaves at once, a later look only one. What is at least as long as the hole before it is found by any
+//! fence and first look, and by `2 * FAR_AT_FIRST` later looks; what is `n` times shorter, by some `4 * n` times as many. Until then
+//! a tail that nobody fenced may be told lower than it is, which it may be anyway (P15).
 //!
 //! The mark is what a writer that keeps up cannot pass: it puts no seq at or beyond `committed + window`, and on a bucket whose
 //! newest chunk is `n` at most `n` was committed with its help, so `n + window` is the last slot it may have reached.
@@ -34,6 +37,7 @@ use crate::ids::{ChunkSeq, Epoch, LogId};
 use crate::message::{Answer, Run, SegmentView};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
 /// Jumps of a gallop that are made at once.
 const JUMPS_PER_ROUND: u32 = 8;
@@ -41,6 +45,13 @@ const JUMPS_PER_ROUND: u32 = 8;
 const EMPTY_BEFORE_MARK: u64 = 16;
 /// The same for whoever only looks. Followers look often.
 const EMPTY_BEFORE_END: u64 = 4;
+/// Octaves above the newest chunk in which far slots are tried, the nearest and the furthest: 4 to 7 slots above it, and half a
+/// million to a million. A segment of small chunks is not much longer.
+const FAR_OCTAVES: RangeInclusive<u32> = EMPTY_BEFORE_END.ilog2()..=19;
+/// Far slots that a fence tries at once, and whoever looks for the first time: one in each octave.
+const FAR_AT_FIRST: u64 = (*FAR_OCTAVES.end() - *FAR_OCTAVES.start() + 1) as u64;
+/// Far slots tried by each later look.
+const FAR_AGAIN: u64 = 1;
 /// Slots probed at once between a hit and a miss.
 const PROBES_PER_ROUND: u64 = 16;
 /// How often it is looked ahead again because there was a newer chunk. A writer that goes on must not keep the
@@ -68,6 +79,9 @@ pub(super) struct Survey {
     stage: Stage,
     /// How far it is looked ahead of the newest chunk.
     enough: u64,
+    /// How many far slots are tried besides each time, and how many were, here and by the surveys before.
+    far_at_once: u64,
+    far_tried: u64,
     /// The newest chunk found.
     newest: Option<u64>,
     /// The lowest slot above it that was probed and holds none.
@@ -101,14 +115,17 @@ pub(super) struct Probe {
 
 impl Survey {
     pub(super) fn new(log: LogId, segment: KnownSegment, floor: ChunkSeq, mark_with: Option<Epoch>) -> Self {
-        let enough = if mark_with.is_some() { EMPTY_BEFORE_MARK } else { EMPTY_BEFORE_END };
+        let window = u64::from(segment.window_chunks);
+        let enough = if mark_with.is_some() { EMPTY_BEFORE_MARK.min(window) } else { EMPTY_BEFORE_END };
         Self {
             log,
             segment,
             from: segment.base.max(floor).0,
             mark_with,
             stage: Stage::Galloping,
-            enough: enough.min(u64::from(segment.window_chunks)),
+            enough,
+            far_at_once: FAR_AT_FIRST,
+            far_tried: 0,
             newest: None,
             missed: segment.limit().0,
             jumps: 0,
@@ -128,13 +145,15 @@ impl Survey {
     pub(super) fn again(mut self, segment: KnownSegment, floor: ChunkSeq, mark_with: Option<Epoch>) -> Self {
         let mut next = Self::new(self.log, segment, floor, mark_with);
         next.watermark = self.watermark;
-        if let Some(newest) = self.newest.filter(|newest| (next.from..segment.limit().0).contains(newest)) {
-            next.newest = Some(newest);
-            (next.stage, next.pass_from) = (Stage::Ahead, next.first());
-        }
+        next.newest = self.newest.filter(|newest| (next.from..segment.limit().0).contains(newest));
+        // All octaves at once are those of one round: only together they leave out nothing long.
+        next.far_tried = self.far_tried.next_multiple_of(FAR_AT_FIRST);
         if mark_with.is_none() {
             self.slots.retain(|_, content| matches!(content, SlotContent::Chunk(_) | SlotContent::Marker(_)));
-            next.slots = self.slots;
+            (next.slots, next.far_at_once, next.far_tried) = (self.slots, FAR_AGAIN, self.far_tried);
+        }
+        if next.newest.is_some() || mark_with.is_none() {
+            (next.stage, next.pass_from) = (Stage::Ahead, next.first());
         }
         next
     }
@@ -150,7 +169,7 @@ impl Survey {
         while self.stage != Stage::Done {
             let (seqs, mark_with) = match self.stage {
                 Stage::Galloping => (self.gallop(), None),
-                Stage::Ahead => (self.unseen(self.pass_from, self.pass_from.saturating_add(self.enough)), None),
+                Stage::Ahead => (self.look_ahead(), None),
                 Stage::Beyond => (self.beyond().into_iter().collect(), self.mark_with),
                 Stage::Behind => (self.newest.map_or_else(Vec::new, |n| self.unseen(self.behind_from(), n + 1)), None),
                 Stage::Done => unreachable!("left before"),
@@ -234,6 +253,9 @@ impl Survey {
     }
 
     fn enter_next(&mut self) {
+        if self.stage == Stage::Ahead {
+            self.far_tried += self.far_at_once;
+        }
         match self.stage {
             Stage::Galloping => (self.stage, self.pass_from) = (Stage::Ahead, self.first()),
             Stage::Ahead if self.first() > self.pass_from && self.passes < PASSES_MAX => {
@@ -282,6 +304,17 @@ impl Survey {
         next
     }
 
+    /// The slots right above the newest chunk, and some far above it. A newer one that was among them is looked ahead of next.
+    fn look_ahead(&self) -> Vec<u64> {
+        if self.first() > self.pass_from {
+            return Vec::new();
+        }
+        let far_slots =
+            (self.far_tried..self.far_tried + self.far_at_once).map(far).filter(|ahead| *ahead >= self.enough);
+        let slots = (0..self.enough).chain(far_slots).filter_map(|ahead| self.pass_from.checked_add(ahead));
+        slots.filter(|seq| *seq < self.segment.limit().0 && !self.slots.contains_key(seq)).collect()
+    }
+
     fn unseen(&self, from: u64, to: u64) -> Vec<u64> {
         (from..to.min(self.segment.limit().0)).filter(|seq| !self.slots.contains_key(seq)).collect()
     }
@@ -297,6 +330,14 @@ impl Survey {
         let keep_from = first.saturating_sub(self.window());
         self.slots = self.slots.split_off(&keep_from);
     }
+}
+
+/// How far above the newest chunk the `tried`th far slot lies. The octaves take turns; in each of them the first slot is followed by
+/// the middle one, then by those half-way between, and so on, until it is done and begins again.
+const fn far(tried: u64) -> u64 {
+    let octave = *FAR_OCTAVES.start() + (tried % FAR_AT_FIRST) as u32;
+    let round = tried / FAR_AT_FIRST;
+    (1 << octave) + (round.reverse_bits() >> (u64::BITS - octave))
 }
 
 /// What is certain of a slot that holds this.

@@ -20,6 +20,7 @@ use super::survey::Survey;
 use crate::ids::{ChunkSeq, Epoch, SegmentId};
 use crate::limits::BUCKET_DELETES_IN_FLIGHT_MAX;
 use crate::message::Answer;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 /// The deletion in progress.
@@ -56,7 +57,7 @@ enum Stage {
     /// The first slot that earlier sweeps left lies in `low..=high`: they went upward.
     Searching { low: u64, high: u64 },
     /// Where the window of a segment begins that was never sealed.
-    Surveying(Survey),
+    Surveying(Box<Survey>),
     /// Slots one after another, then those of the window that hold chunks.
     Removing { next: ChunkSeq, then: VecDeque<ChunkSeq> },
 }
@@ -105,7 +106,8 @@ impl Bucket {
             let stage = match segment.swept {
                 Some(ChunkSeq(u64::MAX)) => return None,
                 _ if unsealed => {
-                    Stage::Surveying(Survey::new(self.log, segment.known, self.known.floor, None).thorough())
+                    let survey = Survey::new(self.log, segment.known, self.known.floor, None).thorough();
+                    Stage::Surveying(Box::new(survey))
                 }
                 _ if from >= to => return None,
                 None => Stage::Searching { low: from.0, high: to.0 },

@@ -2,6 +2,7 @@
 
 mod answers;
 mod copies;
+mod holes;
 mod looks;
 mod puts;
 mod sweeps;

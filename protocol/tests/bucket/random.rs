@@ -12,23 +12,27 @@ const STEPS_MAX: u64 = 700;
 const CLIENTS_MAX: usize = 5;
 
 /// xorshift64*: enough to choose by.
-struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn of(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
     }
 
-    fn index(&mut self, length: usize) -> usize {
+    pub(crate) fn index(&mut self, length: usize) -> usize {
         self.below(length as u64) as usize
     }
 }
 
 /// Says which seed it was, if the run panics.
-struct Named(u64, usize, usize);
+pub(crate) struct Named(pub(crate) u64, pub(crate) usize, pub(crate) usize);
 
 impl Drop for Named {
     fn drop(&mut self) {
@@ -91,8 +95,21 @@ impl Walker {
                 let identity = self.chance.below(2) == 0;
                 self.world.wipe(0, identity);
             }
+            38 => self.leave_behind(),
             _ => {}
         }
+    }
+
+    /// One bucket is away while a writer goes on, for longer than what is kept for it, and lacks that run for good (P10).
+    fn leave_behind(&mut self) {
+        let (client, bucket) =
+            (self.chance.index(self.world.clients.len()), self.chance.index(self.world.buckets.len()));
+        self.world.link(client, bucket, false);
+        for _ in 0..self.chance.below(12) {
+            self.world.append(client);
+            (0..12).for_each(|_| self.deliver());
+        }
+        self.world.link(client, bucket, true);
     }
 
     fn deliver(&mut self) {
@@ -113,7 +130,7 @@ impl Walker {
 }
 
 fn walk(seed: u64, buckets: usize, quorum: usize) -> World {
-    let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut chance = Chance::of(seed);
     let fault_every = [0, 30, 8, 3][chance.index(4)];
     let (trims, wipes) = (chance.below(2) == 0, buckets > 1 && quorum > 1 && chance.below(4) == 0);
     let mut walker = Walker { world: World::new(buckets, quorum), chance, fault_every, trims, wipes, asleep: None };
@@ -158,7 +175,7 @@ fn run_deleted(seed: u64, buckets: usize, quorum: usize) -> usize {
 
 /// A last takeover in a world that works sees the whole history, and goes on with it. With a bucket emptied it may have to wait for
 /// ever instead, but never decides otherwise.
-fn finish(world: &mut World) {
+pub(crate) fn finish(world: &mut World) {
     let Some(last) = take_over(world) else { return };
     let writer = world.clients[last].writer().expect("it took over");
     let acknowledged = world.oracle.acknowledged.last_key_value().map_or(ChunkSeq(0), |(seq, _)| seq.next());

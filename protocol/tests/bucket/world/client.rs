@@ -252,6 +252,8 @@ impl World {
                 let result = Err(FetchFailure::Unreachable(format!("{reply:?}")));
                 self.parcels.push(Parcel::News { client, event: RecoveryEvent::Fetched { request, result } });
             }
+            (Some(Owed::Look), Reply::Inspected { segments, .. }) => self.seen = segments.into_iter().next(),
+            (Some(Owed::Look), reply) => panic!("a look was answered with {reply:?}"),
             // The end of a read whose chunk was passed on, or the answer to a trim.
             (None | Some(Owed::Nobody), _) => {}
             (Some(Owed::Put { .. }), reply) => panic!("a put was answered with {reply:?}"),

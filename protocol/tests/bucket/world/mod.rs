@@ -16,7 +16,7 @@ use oracle::Oracle;
 use quarry_protocol::bucket::{Bucket, BucketEvent, KnownLog, Operation, OperationNo, Outcome, SlotName};
 use quarry_protocol::chunk::ChunkHeader;
 use quarry_protocol::ids::{ChunkSeq, DiskId, LogId, OwnerId};
-use quarry_protocol::message::Request;
+use quarry_protocol::message::{Request, SegmentView};
 use quarry_protocol::record::{LogRecord, ReplicaRef, Version, Window};
 use quarry_protocol::recovery::{OpenMode, Purpose, RecoveryConfig, RecoveryEvent, RequestNo, SwapOutcome};
 use quarry_protocol::time::Micros;
@@ -74,6 +74,8 @@ pub(crate) enum Owed {
     Fetch {
         request: RequestNo,
     },
+    /// A look at one segment, remembered in [`World::seen`].
+    Look,
     Nobody,
 }
 
@@ -92,6 +94,8 @@ pub(crate) struct World {
     pub(crate) quorum: usize,
     /// The bucket that was emptied.
     pub(crate) wiped: Option<usize>,
+    /// What the last look saw.
+    pub(crate) seen: Option<SegmentView>,
     versions: u64,
 }
 
@@ -112,6 +116,7 @@ impl World {
             tickets: 0,
             quorum,
             wiped: None,
+            seen: None,
             versions: 0,
         }
     }
