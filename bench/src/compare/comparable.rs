@@ -1,6 +1,6 @@
 //! What must be equal for figures to mean the same thing.
 
-use crate::environment::Environment;
+use crate::environment::{DiskFacts, DoctorFinding, Environment};
 use crate::result::{BenchResult, CaseResult, TargetFacts, TargetKind};
 use crate::suite::{CaseSpec, LoadSpec, Suite};
 use serde::Serialize;
@@ -20,7 +20,11 @@ pub struct FieldDifference {
 
 /// Why two results cannot be compared.
 #[derive(Debug, thiserror::Error)]
-#[error("these results measure different things, so their difference says nothing:\n{}", lines(differences))]
+#[error(
+    "these results measure different things, so their difference says nothing:\n{}{}",
+    lines(differences),
+    hint(differences)
+)]
 pub struct Incomparable {
     /// Every field that differs and must not.
     pub differences: Vec<FieldDifference>,
@@ -30,6 +34,15 @@ fn lines(differences: &[FieldDifference]) -> String {
     let lines: Vec<_> =
         differences.iter().map(|field| format!("  {}: {} and {}", field.field, field.a, field.b)).collect();
     lines.join("\n")
+}
+
+/// What to do where only the machine is in the way.
+fn hint(differences: &[FieldDifference]) -> &'static str {
+    if differences.iter().all(|field| field.field.contains("environment.")) {
+        "\nonly the machines differ, or do not tell enough: --across-environments compares all the same, and says so first"
+    } else {
+        ""
+    }
 }
 
 /// Collects fields that differ.
@@ -51,8 +64,49 @@ impl Fields {
     }
 }
 
-/// Where two machines differ. The revision may: to see what it changed is what comparing is for.
-pub(super) fn environments(a: &Environment, b: &Environment) -> Vec<FieldDifference> {
+/// Said of what a machine does not tell.
+const UNKNOWN: &str = "unknown";
+
+impl Fields {
+    /// As [`Self::same`], but what neither of them knows is not the same.
+    fn known_and_same<T: PartialEq + Debug>(&mut self, name: &str, a: Option<&T>, b: Option<&T>) {
+        if a.is_none() || a != b {
+            let [a, b] = [a, b].map(|value| value.map_or_else(|| UNKNOWN.to_owned(), |value| format!("{value:?}")));
+            self.found.push(FieldDifference { field: format!("{}{name}", self.prefix), a, b });
+        }
+    }
+
+    fn disks(&mut self, a: &DiskFacts, b: &DiskFacts) {
+        self.same("model", &a.model, &b.model);
+        self.same("file_system", &a.file_system, &b.file_system);
+        self.same("mount_options", &a.mount_options, &b.mount_options);
+        self.same("scheduler", &a.scheduler, &b.scheduler);
+        self.known_and_same("write_cache", a.write_cache.as_ref(), b.write_cache.as_ref());
+        self.known_and_same("fua", a.fua.as_ref(), b.fua.as_ref());
+    }
+
+    /// Every code that one of them has, with what it says of it.
+    fn doctors(&mut self, a: &[DoctorFinding], b: &[DoctorFinding]) {
+        if a.is_empty() && b.is_empty() {
+            let unasked = "not asked".to_owned();
+            self.found.push(FieldDifference {
+                field: format!("{}doctor", self.prefix),
+                a: unasked.clone(),
+                b: unasked,
+            });
+        }
+        let severity = |findings: &[DoctorFinding], code: &str| {
+            findings.iter().find(|finding| finding.code == code).map(|finding| finding.severity.clone())
+        };
+        let codes: BTreeSet<_> = a.iter().chain(b).map(|finding| finding.code.as_str()).collect();
+        for code in codes {
+            self.known_and_same(&format!("doctor[{code}]"), severity(a, code).as_ref(), severity(b, code).as_ref());
+        }
+    }
+}
+
+/// Where two machines differ, or do not tell what a synced write means on them. The revision may: to see what it changed is what comparing is for.
+fn environments(a: &Environment, b: &Environment) -> Vec<FieldDifference> {
     let mut fields = Fields::of("environment.");
     fields.same("kernel", &a.kernel, &b.kernel);
     fields.same("processor", &a.processor, &b.processor);
@@ -60,18 +114,83 @@ pub(super) fn environments(a: &Environment, b: &Environment) -> Vec<FieldDiffere
     fields.same("governor", &a.governor, &b.governor);
     fields.same("virtualisation", &a.virtualisation, &b.virtualisation);
     fields.same("optimised", &a.optimised, &b.optimised);
-    let (a, b) = (&a.disk, &b.disk);
-    fields.same("disk.model", &a.model, &b.model);
-    fields.same("disk.file_system", &a.file_system, &b.file_system);
-    fields.same("disk.mount_options", &a.mount_options, &b.mount_options);
-    fields.same("disk.scheduler", &a.scheduler, &b.scheduler);
-    fields.same("disk.write_cache", &a.write_cache, &b.write_cache);
-    fields.same("disk.fua", &a.fua, &b.fua);
+    fields.doctors(&a.doctor, &b.doctor);
+    fields.prefix.push_str("disk.");
+    fields.disks(&a.disk, &b.disk);
     fields.found
 }
 
-/// Where targets or cases of one name are not the same thing.
-pub(super) fn targets_and_cases(a: &BenchResult, b: &BenchResult) -> Vec<FieldDifference> {
+/// Every run with what it is called, the first of the first side first: the others are held against it.
+fn numbered<'a>(a: &'a [BenchResult], b: &'a [BenchResult]) -> Vec<(String, &'a BenchResult)> {
+    let name = |side, runs: &'a [BenchResult]| {
+        runs.iter().enumerate().map(move |(index, run)| (format!("{side}{}", index + 1), run))
+    };
+    name("A", a).chain(name("B", b)).collect()
+}
+
+/// What `differs` finds between the first run and each other one; with more than two of them, which one that is.
+fn each(
+    a: &[BenchResult],
+    b: &[BenchResult],
+    differs: impl Fn(&BenchResult, &BenchResult) -> Vec<FieldDifference>,
+) -> Vec<FieldDifference> {
+    let runs = numbered(a, b);
+    let (first, others) = runs.split_first().expect("a side has a run");
+    let mut found = Vec::new();
+    for (name, other) in others {
+        let of_pair = differs(first.1, other).into_iter().map(|field| match runs.len() {
+            2 => field,
+            _ => FieldDifference { field: format!("{} and {name}: {}", first.0, field.field), ..field },
+        });
+        found.extend(of_pair);
+    }
+    found
+}
+
+/// Where the machines of the runs differ.
+pub(super) fn machines(a: &[BenchResult], b: &[BenchResult]) -> Vec<FieldDifference> {
+    each(a, b, |a, b| environments(&a.environment, &b.environment))
+}
+
+/// Where targets or cases of one name are not the same thing, or the runs of a side are not several runs of one program.
+pub(super) fn sides(a: &[BenchResult], b: &[BenchResult]) -> Vec<FieldDifference> {
+    let mut found = Vec::new();
+    for (side, runs) in [("A", a), ("B", b)] {
+        for (index, run) in runs.iter().enumerate() {
+            let names = |other: usize| format!("{side}{} and {side}{}: ", other + 1, index + 1);
+            if let Some(same) = runs[..index].iter().position(|other| other == run) {
+                let once = "a run counts once".to_owned();
+                found.push(FieldDifference { field: names(same) + "the same run twice", a: once.clone(), b: once });
+            }
+            let mut fields = Fields::of(names(0));
+            fields.same("environment.git_revision", &runs[0].environment.git_revision, &run.environment.git_revision);
+            found.extend(fields.found);
+        }
+    }
+    found.extend(each(a, b, targets_and_cases));
+    let (everywhere, all) = (common(a, b), numbered(a, b));
+    if found.is_empty() && everywhere.is_empty() {
+        let [a, b] = [&all[0], &all[all.len() - 1]].map(|(_, run)| places(run).join(", "));
+        found.push(FieldDifference { field: "cases: none in common".to_owned(), a, b });
+    }
+    found
+}
+
+/// Places that every run has.
+fn common(a: &[BenchResult], b: &[BenchResult]) -> BTreeSet<String> {
+    let of = |run| places(run).into_iter().collect::<BTreeSet<_>>();
+    a.iter().chain(b).map(of).reduce(|all, one| &all & &one).unwrap_or_default()
+}
+
+/// Cases and targets of `side` that not every run of `a` and `b` has.
+pub(super) fn not_in_all(side: &[BenchResult], a: &[BenchResult], b: &[BenchResult]) -> Vec<String> {
+    let everywhere = common(a, b);
+    let mut seen = BTreeSet::new();
+    let all = side.iter().flat_map(places);
+    all.filter(|place| !everywhere.contains(place) && seen.insert(place.clone())).collect()
+}
+
+fn targets_and_cases(a: &BenchResult, b: &BenchResult) -> Vec<FieldDifference> {
     let mut found = Vec::new();
     for target in &a.targets {
         if let Some(same) = b.targets.iter().find(|same| same.name == target.name) {
@@ -82,11 +201,6 @@ pub(super) fn targets_and_cases(a: &BenchResult, b: &BenchResult) -> Vec<FieldDi
         if let Some(same) = b.cases.iter().find(|same| same.name == case.name) {
             found.extend(cases(a, case, b, same));
         }
-    }
-    let (places_a, places_b) = (places(a), places(b));
-    if found.is_empty() && !places_a.iter().any(|place| places_b.contains(place)) {
-        let [a, b] = [places_a, places_b].map(|places| places.join(", "));
-        found.push(FieldDifference { field: "cases: none in common".to_owned(), a, b });
     }
     found
 }
@@ -155,7 +269,7 @@ fn chunk_sizes(result: &BenchResult, case: &CaseResult, name: &str) -> BTreeSet<
 }
 
 /// Every case and target, by name.
-pub(super) fn places(result: &BenchResult) -> Vec<String> {
+fn places(result: &BenchResult) -> Vec<String> {
     let of_case = |case: &CaseResult| {
         let name = case.name.clone();
         let places = case.targets.iter().map(move |target| (name.clone(), target.target, target.chunk_bytes));

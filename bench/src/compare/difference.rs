@@ -5,8 +5,18 @@ use crate::ratios::Spread;
 use crate::result::{CaseResult, CaseTarget, PhaseFigure, TargetFacts};
 use serde::Serialize;
 
-/// Fewest rounds whose least and most say anything about how far runs lie apart.
-const ROUNDS_WITH_SPREAD: usize = 3;
+/// Fewest values whose least and most say anything about how far they lie apart.
+const VALUES_WITH_SPREAD: usize = 3;
+
+/// What the spread of a side is the spread of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// Of the rounds of its only run: how far runs lie apart is not known.
+    Rounds,
+    /// Of the medians of its runs.
+    Runs,
+}
 
 /// One figure of one case on one target, in both results.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,9 +31,9 @@ pub struct Difference {
     pub figure: String,
     /// Its unit.
     pub unit: String,
-    /// Over the rounds of the first.
+    /// On the first side.
     pub a: Spread,
-    /// Over the rounds of the second.
+    /// On the second side.
     pub b: Spread,
     /// What that means.
     pub change: Change,
@@ -34,7 +44,7 @@ pub struct Difference {
 pub struct Change {
     /// The second median over the first, less one; absent where the first is 0.
     pub relative: Option<f64>,
-    /// Whether that is more than the rounds differ among themselves.
+    /// Whether that is more than the values of a side differ among themselves.
     pub finding: Finding,
 }
 
@@ -44,13 +54,13 @@ pub struct Change {
 pub enum Finding {
     /// The rounds of both overlap: no difference beyond the spread.
     WithinSpread,
-    /// Every round of the second is better than every round of the first.
+    /// Every value of the second is better than every value of the first.
     Better,
-    /// Every round of the second is worse than every round of the first.
+    /// Every value of the second is worse than every value of the first.
     Worse,
-    /// Every round differs in one direction, and neither is better.
+    /// Every value differs in one direction, and neither is better.
     Differs,
-    /// Too few rounds to tell.
+    /// Too few values to tell.
     SpreadUnknown,
 }
 
@@ -63,8 +73,8 @@ enum Better {
 }
 
 impl Change {
-    fn of(a: Spread, b: Spread, rounds: usize, better: Better) -> Self {
-        let finding = if rounds < ROUNDS_WITH_SPREAD {
+    fn of(a: Spread, b: Spread, values: usize, better: Better) -> Self {
+        let finding = if values < VALUES_WITH_SPREAD {
             Finding::SpreadUnknown
         } else if b.min <= a.max && a.min <= b.max {
             Finding::WithinSpread
@@ -79,81 +89,107 @@ impl Change {
     }
 }
 
-type Measured<'a> = (&'a TargetFacts, &'a CaseResult, &'a CaseTarget);
+/// A case on a target, as one run has it.
+pub(super) type Measured<'a> = (&'a TargetFacts, &'a CaseResult, &'a CaseTarget);
 
-/// One figure in both: name, unit, direction, values.
-type Pair = (String, String, Better, Spread, Spread);
-
-/// Every figure that both have.
-pub(super) fn of(a: Measured<'_>, b: Measured<'_>) -> Vec<Difference> {
-    let mut pairs = Vec::new();
-    let mut rounds = 0;
-    let [rate_a, rate_b] = [a.2, b.2].map(|target| target.ladder.as_ref().and_then(|ladder| ladder.highest_per_second));
-    let same_rate = rate_a == rate_b;
-    let figures = [a, b].map(|(facts, case, target)| TargetFigures::of(facts, case, target));
-    if let [Some(a), Some(b)] = &figures {
-        rounds = a.rounds.count.min(b.rounds.count);
-        // Two ladders stand at the highest rates that held; the latencies of different rates are no difference.
-        if same_rate {
-            pairs.extend(of_rounds(a, b));
-            pairs.extend(of_ratios(a, b));
-        }
-    }
-    let difference = |pair: Pair, rounds: usize| {
-        let (figure, unit, better, left, right) = pair;
-        let (case, target) = (a.1.name.clone(), a.0.label());
-        let change = Change::of(left, right, rounds, better);
-        Difference { case, target, chunk_bytes: a.2.chunk_bytes, figure, unit, a: left, b: right, change }
-    };
-    let mut differences: Vec<_> = pairs.into_iter().map(|pair| difference(pair, rounds)).collect();
-    if let (Some(left), Some(right)) = (&a.2.phase, &b.2.phase) {
-        for left in &left.figures {
-            let same = right.figures.iter().find(|right| right.name == left.name && right.unit == left.unit);
-            differences.extend(same.map(|same| {
-                let pair = (left.name.clone(), left.unit.clone(), better_of(left), left.spread, same.spread);
-                difference(pair, left.rounds.len().min(same.rounds.len()))
-            }));
-        }
-    }
-    if let [Some(left), Some(right)] = [a.2, b.2].map(|target| target.ladder.as_ref()?.highest_per_second) {
-        let [left, right] = [left, right].map(|rate| Spread { median: rate, min: rate, max: rate });
-        differences.push(difference(("highest rate".to_owned(), "1/s".to_owned(), Better::Higher, left, right), 1));
-    }
-    differences
+/// One figure of one run, over its rounds.
+struct Figure {
+    name: String,
+    unit: String,
+    better: Better,
+    spread: Spread,
+    rounds: usize,
+    /// Whether it depends on the rate of a ladder's step: latencies of different rates are no difference.
+    at_rate: bool,
 }
 
-fn of_rounds(a: &TargetFigures, b: &TargetFigures) -> Vec<Pair> {
-    let (a, b) = (&a.rounds, &b.rounds);
-    let us = |name: &str, a: Spread, b: Spread| (name.to_owned(), "us".to_owned(), Better::Lower, a, b);
-    let mib = |spread: Spread| scaled(spread, 1.0 / f64::from(1 << 20));
-    let mut pairs = vec![
-        us("p50 from due", a.p50_us, b.p50_us),
-        us("p99 from due", a.p99_us, b.p99_us),
-        us("p99.9 from due", a.p999_us, b.p999_us),
-        us("p50 from service", a.service_p50_us, b.service_p50_us),
-        us("p99 from service", a.service_p99_us, b.service_p99_us),
-        ("payload".to_owned(), "MiB/s".to_owned(), Better::Higher, mib(a.bytes_per_second), mib(b.bytes_per_second)),
-    ];
-    if let (Some(a), Some(b)) = (a.cpu_seconds_per_gib, b.cpu_seconds_per_gib) {
-        pairs.push(("processor time".to_owned(), "s/GiB".to_owned(), Better::Lower, a, b));
-    }
-    pairs
+/// Every figure that all runs of both sides have.
+pub(super) fn of(a: &[Measured<'_>], b: &[Measured<'_>], basis: Basis) -> Vec<Difference> {
+    let [of_a, of_b] = [a, b].map(|runs| runs.iter().map(figures).collect::<Vec<_>>());
+    let mut rates =
+        a.iter().chain(b).map(|(_, _, target)| target.ladder.as_ref().map(|ladder| ladder.highest_per_second));
+    let first = rates.next();
+    let same_rate = rates.all(|rate| Some(rate) == first);
+    let (facts, case, target) = a[0];
+    let difference = |figure: &Figure| {
+        let [left, right] = [side(&of_a, figure, basis)?, side(&of_b, figure, basis)?];
+        let change = Change::of(left.0, right.0, left.1.min(right.1), figure.better);
+        let (name, unit) = (figure.name.clone(), figure.unit.clone());
+        let (case, target, chunk_bytes) = (case.name.clone(), facts.label(), target.chunk_bytes);
+        Some(Difference { case, target, chunk_bytes, figure: name, unit, a: left.0, b: right.0, change })
+    };
+    of_a[0].iter().filter(|figure| same_rate || !figure.at_rate).filter_map(difference).collect()
 }
 
-fn of_ratios(a: &TargetFigures, b: &TargetFigures) -> Vec<Pair> {
-    let (Some(a), Some(b)) = (&a.ratios, &b.ratios) else { return Vec::new() };
-    let both = [
-        ("ratio of p50", Better::Lower, Some(a.p50), Some(b.p50)),
-        ("ratio of p99", Better::Lower, Some(a.p99), Some(b.p99)),
-        ("ratio of bandwidth", Better::Higher, a.bandwidth, b.bandwidth),
-        ("chunks of a node to writes of the device", Better::Higher, a.chunks_per_node, b.chunks_per_node),
-        ("bandwidth beside a bare pipe", Better::Higher, a.pipe_bandwidth, b.pipe_bandwidth),
-        ("processor time beside a bare pipe", Better::Lower, a.pipe_cpu, b.pipe_cpu),
-    ];
-    let pair = |(name, better, a, b): (&str, Better, Option<Spread>, Option<Spread>)| {
-        Some((name.to_owned(), "ratio".to_owned(), better, a?, b?))
+/// A figure over the rounds of the only run, or over all runs: one value of each, its median. And of how many values that is.
+fn side(runs: &[Vec<Figure>], wanted: &Figure, basis: Basis) -> Option<(Spread, usize)> {
+    let find = |run: &'_ Vec<Figure>| -> Option<usize> {
+        run.iter().position(|figure| figure.name == wanted.name && figure.unit == wanted.unit)
     };
-    both.into_iter().filter_map(pair).collect()
+    let found: Vec<_> = runs.iter().map(|run| Some(&run[find(run)?])).collect::<Option<_>>()?;
+    Some(match basis {
+        Basis::Rounds => (found[0].spread, found[0].rounds),
+        Basis::Runs => (Spread::of(found.iter().map(|figure| figure.spread.median).collect()), found.len()),
+    })
+}
+
+fn figures((facts, case, target): &Measured<'_>) -> Vec<Figure> {
+    let mut all = Vec::new();
+    if let Some(figures) = TargetFigures::of(facts, case, target) {
+        let rounds = figures.rounds.count;
+        let of_rate = |(name, unit, better, spread): Named| Figure {
+            name: name.to_owned(),
+            unit: unit.to_owned(),
+            better,
+            spread,
+            rounds,
+            at_rate: true,
+        };
+        all.extend(of_rounds(&figures).into_iter().chain(of_ratios(&figures)).map(of_rate));
+    }
+    let plain = |name: &str, unit: &str, better, spread, rounds| {
+        let (name, unit) = (name.to_owned(), unit.to_owned());
+        Figure { name, unit, better, spread, rounds, at_rate: false }
+    };
+    for figure in target.phase.iter().flat_map(|phase| &phase.figures) {
+        all.push(plain(&figure.name, &figure.unit, better_of(figure), figure.spread, figure.rounds.len()));
+    }
+    if let Some(rate) = target.ladder.as_ref().and_then(|ladder| ladder.highest_per_second) {
+        all.push(plain("highest rate", "1/s", Better::Higher, Spread { median: rate, min: rate, max: rate }, 1));
+    }
+    all
+}
+
+/// Name, unit, direction and value of a figure.
+type Named = (&'static str, &'static str, Better, Spread);
+
+fn of_rounds(figures: &TargetFigures) -> Vec<Named> {
+    let rounds = &figures.rounds;
+    let us = |name, spread| (name, "us", Better::Lower, spread);
+    let payload = scaled(rounds.bytes_per_second, 1.0 / f64::from(1 << 20));
+    let mut named = vec![
+        us("p50 from due", rounds.p50_us),
+        us("p99 from due", rounds.p99_us),
+        us("p99.9 from due", rounds.p999_us),
+        us("p50 from service", rounds.service_p50_us),
+        us("p99 from service", rounds.service_p99_us),
+        ("payload", "MiB/s", Better::Higher, payload),
+    ];
+    named.extend(rounds.cpu_seconds_per_gib.map(|spread| ("processor time", "s/GiB", Better::Lower, spread)));
+    named
+}
+
+fn of_ratios(figures: &TargetFigures) -> Vec<Named> {
+    let Some(ratios) = &figures.ratios else { return Vec::new() };
+    let all = [
+        ("ratio of p50", Better::Lower, Some(ratios.p50)),
+        ("ratio of p99", Better::Lower, Some(ratios.p99)),
+        ("ratio of bandwidth", Better::Higher, ratios.bandwidth),
+        ("chunks of a node to writes of the device", Better::Higher, ratios.chunks_per_node),
+        ("bandwidth beside a bare pipe", Better::Higher, ratios.pipe_bandwidth),
+        ("processor time beside a bare pipe", Better::Lower, ratios.pipe_cpu),
+    ];
+    all.into_iter().filter_map(|(name, better, spread)| Some((name, "ratio", better, spread?))).collect()
 }
 
 fn better_of(figure: &PhaseFigure) -> Better {

@@ -16,7 +16,7 @@ pub(crate) enum BenchCommand {
     Tiers(BenchTiersArgs),
     /// Make the reports of a result again: table, HTML page, percentile files
     Report(BenchReportArgs),
-    /// What differs between two results beyond the spread of their rounds; refused if they measure different things
+    /// What differs between runs and other runs beyond their spread; refused if they measure different things
     Cmp(BenchCmpArgs),
     /// What a GiB costs on each tier by chunk size, and where tiers break even
     Cost(BenchCostArgs),

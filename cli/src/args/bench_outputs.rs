@@ -21,13 +21,14 @@ pub(crate) struct BenchReportArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchCmpArgs {
-    /// The result to compare with
-    #[arg(value_name = "A")]
-    pub(crate) a: PathBuf,
-    /// The result that is compared
-    #[arg(value_name = "B")]
-    pub(crate) b: PathBuf,
-    /// Compare results of different machines: every output says so
+    /// The results to compare with: runs of one program, three or more to tell how far they lie apart. Without --against two: one to
+    /// compare with, and one that is compared
+    #[arg(value_name = "RESULT", required = true)]
+    pub(crate) results: Vec<PathBuf>,
+    /// The results that are compared with those
+    #[arg(long, value_name = "RESULT", num_args = 1..)]
+    pub(crate) against: Vec<PathBuf>,
+    /// Compare results of different machines, or of such as do not tell their write cache: every output says so
     #[arg(long)]
     pub(crate) across_environments: bool,
 }

@@ -5,33 +5,60 @@ use crate::exit::{Failure, Health};
 use crate::output::Output;
 use crate::table::table;
 use crate::units;
-use quarry_bench::compare::{Change, Comparison, Difference, Finding};
+use quarry_bench::compare::{Basis, Change, Comparison, Difference, Finding};
 use quarry_bench::figures::words;
 use quarry_bench::result::BenchResult;
 use std::fmt::Write;
+use std::path::PathBuf;
 
 pub(super) fn run(args: &BenchCmpArgs, output: Output) -> Result<Health, Failure> {
-    let (a, b) = (BenchResult::read(&args.a)?, BenchResult::read(&args.b)?);
-    let comparison = Comparison::of(&a, &b, args.across_environments)?;
+    let (a, b) = match (&args.results[..], &args.against[..]) {
+        ([a, b], []) => (std::slice::from_ref(a), std::slice::from_ref(b)),
+        (results, []) => {
+            return Err(Failure::usage(format!(
+                "{} results and nothing to compare them with: give two, or the runs of one side, --against, and those of the other",
+                results.len()
+            )));
+        }
+        sides => sides,
+    };
+    let read = |paths: &[PathBuf]| paths.iter().map(|path| BenchResult::read(path)).collect::<Result<Vec<_>, _>>();
+    let comparison = Comparison::of(&read(a)?, &read(b)?, args.across_environments)?;
     output.print(&comparison, text);
     Ok(Health::Good)
+}
+
+/// What the figures in brackets are, and how far they can be believed.
+fn basis(comparison: &Comparison) -> String {
+    let [a, b] = comparison.runs;
+    match (comparison.basis, comparison.chance) {
+        (Basis::Runs, Some(chance)) => format!(
+            "medians of {a} and {b} runs (least to most of the runs); of figures that did not change at all, {:.1} % look changed by chance",
+            chance * 100.0
+        ),
+        _ => "medians of the ROUNDS of one run each (least to most of the rounds): how far runs lie apart is not known from that; \
+              compare three or more runs a side with: quarry bench cmp A1 A2 A3 --against B1 B2 B3"
+            .to_owned(),
+    }
 }
 
 fn text(comparison: &Comparison) -> String {
     let mut text = String::new();
     if !comparison.environments_differ.is_empty() {
-        text.push_str("DIFFERENT MACHINES: what differs may be theirs, not the program's.\n");
+        text.push_str(
+            "DIFFERENT MACHINES, or such as do not tell enough: what differs may be theirs, not the program's.\n",
+        );
         for field in &comparison.environments_differ {
             let _ = writeln!(text, "  {}: {} and {}", field.field, field.a, field.b);
         }
         text.push('\n');
     }
     let [a, b] = &comparison.revisions;
-    let _ = writeln!(text, "A is built from {a}, B from {b}; medians (least to most of the rounds)\n");
+    let _ = writeln!(text, "A is built from {a}, B from {b}; {}\n", basis(comparison));
     let rows = comparison.differences.iter().map(row);
     text.push_str(&table(["CASE", "TARGET", "CHUNK", "FIGURE", "A", "B", "B TO A", "FINDING"], rows));
     for (name, only) in ["A", "B"].iter().zip(&comparison.only_in).filter(|(_, only)| !only.is_empty()) {
-        let _ = write!(text, "\n\nonly in {name}: {}", only.join("; "));
+        let _ = write!(text, "\n\nin {name}, and not in all: {}", only.join("; "));
     }
     let beyond = |finding| comparison.differences.iter().filter(|found| found.change.finding == finding).count();
     let (better, worse) = (beyond(Finding::Better), beyond(Finding::Worse));
@@ -62,7 +89,7 @@ const fn finding(change: Change) -> &'static str {
         Finding::Better => "better",
         Finding::Worse => "WORSE",
         Finding::Differs => "differs",
-        Finding::SpreadUnknown => "too few rounds to tell",
+        Finding::SpreadUnknown => "too few to tell",
     }
 }
 
@@ -71,24 +98,33 @@ mod tests {
     use super::*;
     use crate::bench::result_text::tests::example;
 
+    fn of(a: &BenchResult, b: &BenchResult, across: bool) -> Comparison {
+        Comparison::of(std::slice::from_ref(a), std::slice::from_ref(b), across).expect("comparable")
+    }
+
     #[test]
     fn findings_are_told_in_words() {
         let (a, mut b) = (example(), example());
-        let same = text(&Comparison::of(&a, &b, false).unwrap());
+        let same = text(&of(&a, &b, false));
         assert!(same.ends_with("no difference beyond the spread"), "{same}");
+        assert!(same.contains("medians of the ROUNDS of one run each"), "{same}");
         assert!(same.contains("s3express (emulated)") && !same.contains("s3express  "), "{same}");
         b.cases[0].targets[0].rounds.iter_mut().for_each(|round| round.bytes /= 2);
-        let half = text(&Comparison::of(&a, &b, false).unwrap());
+        let half = text(&of(&a, &b, false));
         assert!(half.contains("-50.0 %") && half.contains("WORSE"), "{half}");
-        // Payload, processor time, three ratios of bandwidth and processor time.
+        // Payload, processor time, three ratios of bandwidth and processor time; as many chunks as before.
         assert!(half.ends_with("beyond the spread: 0 better, 5 worse"), "{half}");
+        let later = |seconds| BenchResult { begun_unix_seconds: seconds, ..example() };
+        let runs = Comparison::of(&[later(1), later(2), later(3)], &[later(4), later(5), later(6)], false).unwrap();
+        let runs = text(&runs);
+        assert!(runs.contains("medians of 3 and 3 runs") && runs.contains("10.0 % look changed by chance"), "{runs}");
     }
 
     #[test]
     fn another_machine_is_named_before_any_figure() {
         let (a, mut b) = (example(), example());
         b.environment.kernel = Some("7.0".to_owned());
-        let text = text(&Comparison::of(&a, &b, true).unwrap());
+        let text = text(&of(&a, &b, true));
         assert!(text.starts_with("DIFFERENT MACHINES") && text.contains("environment.kernel"), "{text}");
     }
 }
