@@ -3,7 +3,7 @@
 mod bench;
 mod bench_outputs;
 
-pub(crate) use bench::{BenchAppendArgs, BenchCommand, BenchTiersArgs, PhaseArg, PipeReceiverArgs};
+pub(crate) use bench::{BenchAppendArgs, BenchCommand, BenchTiersArgs, PipeReceiverArgs};
 pub(crate) use bench_outputs::{BenchCmpArgs, BenchCostArgs, BenchReportArgs};
 
 use clap::{Args, Parser, Subcommand};
@@ -27,7 +27,8 @@ pub(crate) struct Cli {
 const STORE_URL: &str = "The store, such as\n\
   quarry://host:port,host:port,host:port/CLUSTER?register=dir:/path\n\
   memory://NAME";
-const EXIT_CODES: &str = "Exit codes: 0 ok, 1 warning, 2 unhealthy or failed, 3 wrong usage.";
+const EXIT_CODES: &str =
+    "Exit codes: 0 ok, 1 warning, 2 unhealthy or failed, 3 wrong usage, 4 acknowledged chunks lost (bench).";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

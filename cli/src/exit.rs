@@ -19,24 +19,37 @@ pub(crate) enum Health {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     message: String,
-    usage: bool,
+    kind: Kind,
+}
+
+/// What kind of failure it is: each has its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    World = 2,
+    Usage = 3,
+    Lost = 4,
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "callers hand over errors and strings that they are done with")]
 impl Failure {
     /// The world is not as it should be: exit code 2.
     pub(crate) fn new(message: impl ToString) -> Self {
-        Self { message: message.to_string(), usage: false }
+        Self { message: message.to_string(), kind: Kind::World }
     }
 
     /// The command line is not as it should be: exit code 3.
     pub(crate) fn usage(message: impl ToString) -> Self {
-        Self { message: message.to_string(), usage: true }
+        Self { message: message.to_string(), kind: Kind::Usage }
     }
 
     /// A usage failure if `usage`, else one of the world.
     pub(crate) fn of(usage: bool, message: impl ToString) -> Self {
-        Self { message: message.to_string(), usage }
+        if usage { Self::usage(message) } else { Self::new(message) }
+    }
+
+    /// Chunks that were acknowledged are lost or came back different: exit code 4.
+    pub(crate) fn lost(message: impl ToString) -> Self {
+        Self { message: message.to_string(), kind: Kind::Lost }
     }
 
     /// What happened.
@@ -49,7 +62,7 @@ impl Failure {
     }
 
     const fn code(&self) -> u8 {
-        if self.usage { 3 } else { 2 }
+        self.kind as u8
     }
 }
 

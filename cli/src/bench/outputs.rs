@@ -4,7 +4,7 @@ use super::{cost, result_text};
 use crate::args::{BenchCostArgs, BenchReportArgs};
 use crate::exit::{Failure, Health};
 use crate::output::{Output, say};
-use quarry_bench::result::{BenchResult, write_in_one_step};
+use quarry_bench::result::{BenchResult, CaseTarget, Verdict, write_in_one_step};
 use quarry_bench::{hgrm, html};
 use std::path::Path;
 
@@ -18,7 +18,8 @@ pub(super) fn again(args: &BenchReportArgs, output: Output) -> Result<Health, Fa
     if let Some(dir) = &args.hgrm {
         write_percentiles(result, dir)?;
     }
-    Ok(health(result))
+    verdict(result)?;
+    Ok(Health::Good)
 }
 
 /// Everything there is of a result: `result.json`, `report.html` and `hgrm/`.
@@ -29,10 +30,21 @@ pub(super) fn to_directory(result: &BenchResult, dir: &Path) -> Result<(), Failu
     write_percentiles(result, &dir.join("hgrm"))
 }
 
-/// A run that lost a chunk is unhealthy.
-pub(super) fn health(result: &BenchResult) -> Health {
-    let good = result.cases.iter().flat_map(|case| &case.targets).all(|target| target.verdict.good());
-    if good { Health::Good } else { Health::Unhealthy }
+/// A figure of a run that lost a chunk is worth nothing: such a run fails.
+pub(super) fn verdict(result: &BenchResult) -> Result<(), Failure> {
+    let mut bad = Vec::new();
+    for case in &result.cases {
+        for CaseTarget { target, verdict, .. } in &case.targets {
+            if !verdict.good() {
+                let Verdict { acknowledged, different, missing, .. } = verdict;
+                bad.push(format!(
+                    "case {:?} on {:?}: of {acknowledged} acknowledged chunks {different} came back different and {missing} not at all",
+                    case.name, result.targets[*target].name
+                ));
+            }
+        }
+    }
+    if bad.is_empty() { Ok(()) } else { Err(Failure::lost(format!("INTEGRITY: {}", bad.join("\n  ")))) }
 }
 
 fn write_page(result: &BenchResult, path: &Path, args: &BenchCostArgs) -> Result<(), Failure> {

@@ -7,7 +7,6 @@ use crate::output::{Output, say};
 use crate::{doctor, progress};
 use indicatif::ProgressBar;
 use quarry_bench::engine::{self, EngineSetup, Progress};
-use quarry_bench::result::{BenchResult, CaseTarget, Verdict};
 use std::cell::RefCell;
 use std::env;
 use std::path::Path;
@@ -36,7 +35,7 @@ pub(super) async fn run(args: &BenchRunArgs, store: Option<String>, output: Outp
         outputs::to_directory(&result, out)?;
     }
     output.print(&result, result_text::text);
-    verdict(&result)?;
+    outputs::verdict(&result)?;
     match failed {
         None => Ok(Health::Good),
         Some(why) => Err(Failure::new(format!("{why}: the cases after the last one above were not run"))),
@@ -56,21 +55,4 @@ fn show(bar: &RefCell<ProgressBar>, told: Progress<'_>) {
 
 fn not_written(path: &Path, why: &std::io::Error) -> Failure {
     Failure::new(format!("--out {}: {why}: choose another", path.display()))
-}
-
-/// A figure of a run that lost a chunk is worth nothing: such a run fails.
-fn verdict(result: &BenchResult) -> Result<(), Failure> {
-    let mut bad = Vec::new();
-    for case in &result.cases {
-        for CaseTarget { target, verdict, .. } in &case.targets {
-            if !verdict.good() {
-                let Verdict { acknowledged, different, missing, .. } = verdict;
-                bad.push(format!(
-                    "case {:?} on {:?}: of {acknowledged} acknowledged chunks {different} came back different and {missing} not at all",
-                    case.name, result.targets[*target].name
-                ));
-            }
-        }
-    }
-    if bad.is_empty() { Ok(()) } else { Err(Failure::new(format!("INTEGRITY: {}", bad.join("\n  ")))) }
 }

@@ -27,7 +27,7 @@ fn a_report_is_made_again_from_a_file() {
     assert!(fs::read_to_string(&html).expect("a page").starts_with("<!DOCTYPE html>"));
     assert_eq!(fs::read_dir(&hgrm).expect("a directory").count(), 10);
     let lost = changed(dir.path(), "\"missing\":0", "\"missing\":2");
-    let ran = quarry(&["bench", "report", &lost]).ends_with(2);
+    let ran = quarry(&["bench", "report", &lost]).ends_with(4);
     assert!(ran.out().contains("BAD: of 3000"), "{}", ran.out());
 }
 
