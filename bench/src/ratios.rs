@@ -26,22 +26,25 @@ pub struct Round {
 pub struct CpuPerGib {
     /// Of the process that sends.
     pub sender: f64,
-    /// Of all processes that store, together; 0 if they are not this run's own.
-    pub receivers: f64,
+    /// Of all processes that store, together; absent if they are not this run's own, or one of them ended meanwhile.
+    pub receivers: Option<f64>,
 }
 
 impl CpuPerGib {
     /// Of what so many payload bytes took.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value, reason = "whoever measured it is done with it")]
     pub fn of(time: CpuTime, bytes: u64) -> Self {
         let gib = bytes as f64 / f64::from(1 << 30);
-        Self { sender: time.client_us / 1e6 / gib, receivers: time.nodes_us / 1e6 / gib }
+        let receivers = time.nodes_us.filter(|nodes| !nodes.is_empty());
+        let receivers = receivers.map(|nodes| nodes.iter().sum::<f64>() / 1e6 / gib);
+        Self { sender: time.client_us / 1e6 / gib, receivers }
     }
 
-    /// Of both sides.
+    /// Of both sides, if both are known.
     #[must_use]
-    pub const fn both(&self) -> f64 {
-        self.sender + self.receivers
+    pub fn both(&self) -> Option<f64> {
+        Some(self.sender + self.receivers?)
     }
 }
 
@@ -126,7 +129,7 @@ impl Ratios {
         let pipe_cpu = of_pipe(|round| {
             let (append, pipe) = (round.append_cpu?, round.pipe_cpu?);
             // Nodes that somebody else started are not counted, so there is nothing to compare.
-            (append.receivers > 0.0).then(|| append.both() / pipe.both())
+            Some(append.both()? / pipe.both()?)
         });
         let spread = RatioSpreads { p50, p99, bandwidth, pipe_bandwidth, pipe_cpu };
         Self {
@@ -161,14 +164,14 @@ mod tests {
             loopback: part(50.0, 100.0, 1.0),
             append: part(500.0, 900.0, 150.0),
             pipe: Some(part(1.0, 1.0, 200.0)),
-            append_cpu: Some(CpuPerGib { sender: 1.0, receivers: 3.5 }),
-            pipe_cpu: Some(CpuPerGib { sender: 0.5, receivers: 2.5 }),
+            append_cpu: Some(CpuPerGib { sender: 1.0, receivers: Some(3.5) }),
+            pipe_cpu: Some(CpuPerGib { sender: 0.5, receivers: Some(2.5) }),
         };
         let ratios = Ratios::of(std::slice::from_ref(&round), 3);
         assert!(close(ratios.p50, 2.0) && close(ratios.p99, 1.5) && close(ratios.bandwidth, 0.5), "{ratios:?}");
         assert!(ratios.pipe_bandwidth.is_some_and(|ratio| close(ratio, 0.75)), "{ratios:?}");
         assert!(ratios.pipe_cpu.is_some_and(|ratio| close(ratio, 1.5)), "{ratios:?}");
-        let elsewhere = Round { append_cpu: Some(CpuPerGib { sender: 1.0, receivers: 0.0 }), pipe: None, ..round };
+        let elsewhere = Round { append_cpu: Some(CpuPerGib { sender: 1.0, receivers: None }), pipe: None, ..round };
         let ratios = Ratios::of(&[elsewhere], 3);
         assert!(ratios.pipe_cpu.is_none() && ratios.pipe_bandwidth.is_none(), "{ratios:?}");
     }

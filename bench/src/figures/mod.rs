@@ -1,17 +1,19 @@
 //! The figures that every report shows, from the samples of a result: computed in one place, so that no two reports differ.
 
+mod cpu;
 mod merged;
 mod ratios;
 #[cfg(test)]
 mod tests;
 pub mod words;
 
+pub use cpu::CpuPerOperation;
 pub use merged::{RoundPart, in_order, measured_parts};
 pub use ratios::TargetRatios;
 
 use crate::latencies::{Latencies, LatencySummary};
 use crate::ratios::Spread;
-use crate::result::{CaseResult, CaseTarget, LadderStep, PartResult, Samples, TargetFacts, TargetKind};
+use crate::result::{CaseResult, CaseTarget, LadderStep, PartResult, Samples, TargetFacts};
 use quarry_protocol::limits::BLOCK_BYTES;
 use serde::Serialize;
 
@@ -33,7 +35,7 @@ pub struct TargetFigures {
 }
 
 /// Figures of every round, and how far they lie apart.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RoundFigures {
     /// How many rounds.
     pub count: usize,
@@ -53,6 +55,8 @@ pub struct RoundFigures {
     pub operations_per_second: Spread,
     /// Processor seconds for each GiB of payload: the client's and all nodes'; absent where one round cannot tell.
     pub cpu_seconds_per_gib: Option<Spread>,
+    /// Processor time for each operation, process by process; absent where one round cannot tell.
+    pub cpu: Option<CpuPerOperation>,
 }
 
 impl TargetFigures {
@@ -83,14 +87,9 @@ impl TargetFigures {
             .baseline
             .as_ref()
             .filter(|baseline| baseline.write_bytes == chunk_bytes.next_multiple_of(u64::from(BLOCK_BYTES)));
-        let mut ratios = baseline.and_then(|baseline| TargetRatios::of(facts, case.logs, baseline, parts));
+        let ratios = baseline.and_then(|baseline| TargetRatios::of(facts, case.logs, baseline, parts));
         let parts: Vec<_> = parts.iter().map(|(_, part)| *part).collect();
-        let mut rounds = RoundFigures::of(&parts);
-        if facts.kind == TargetKind::Nodes && parts.iter().any(|part| part.cpu.is_none_or(|cpu| cpu.nodes_us <= 0.0)) {
-            // Nodes that somebody else started: their share is not known, and the client's alone would look like all of it.
-            rounds.cpu_seconds_per_gib = None;
-            ratios = ratios.map(|ratios| TargetRatios { pipe_cpu: None, ..ratios });
-        }
+        let rounds = RoundFigures::of(&parts);
         Some(Self {
             from_due: Latencies::merged(parts.iter().map(|part| &part.from_due)).summary(),
             from_service: Latencies::merged(parts.iter().map(|part| &part.from_service)).summary(),
@@ -120,6 +119,7 @@ impl RoundFigures {
             bytes_per_second: spread(&PartResult::bytes_per_second),
             operations_per_second: spread(&PartResult::operations_per_second),
             cpu_seconds_per_gib: cpu.map(Spread::of),
+            cpu: CpuPerOperation::of(parts),
         }
     }
 }
@@ -130,6 +130,6 @@ fn quantile_us(samples: &Samples, quantile: f64) -> f64 {
 
 /// Processor seconds for each GiB of payload that a part moved.
 fn cpu_seconds_per_gib(part: &PartResult) -> Option<f64> {
-    let cpu = part.cpu.filter(|_| part.bytes > 0)?;
-    Some((cpu.client_us + cpu.nodes_us) / 1e6 / (part.bytes as f64 / GIB))
+    let cpu = part.cpu.as_ref().filter(|_| part.bytes > 0)?;
+    Some(cpu.all_us()? / 1e6 / (part.bytes as f64 / GIB))
 }

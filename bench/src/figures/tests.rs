@@ -53,6 +53,16 @@ fn ratios_are_beside_device_and_loopback() {
     assert!(figures(1, 0).ratios.is_none(), "no baseline");
 }
 
+/// A thousand appends in each round: 60 ms of the client, 50 ms of each node.
+#[test]
+fn processor_time_of_an_append_is_told_process_by_process() {
+    let cpu = figures(0, 0).rounds.cpu.expect("measured");
+    close(cpu.client_us.median, 60.0);
+    let nodes = cpu.nodes_us.expect("nodes of the run");
+    assert_eq!(nodes.len(), 3);
+    nodes.iter().for_each(|node| close(node.median, 50.0));
+}
+
 /// A thousand chunks a second on each node beside four hundred writes a second of the device; of four logs nobody knows which node
 /// holds which.
 #[test]
@@ -118,7 +128,12 @@ fn figures_that_cannot_be_told_are_absent() {
     let figures = TargetFigures::of(&facts, case, &case.targets[0]).unwrap();
     assert_eq!(figures.rounds.cpu_seconds_per_gib, None);
     assert_eq!(figures.ratios.unwrap().pipe_cpu, None);
-    case.targets[0].rounds[1].cpu = Some(CpuTime::default());
+    case.targets[0].rounds[1].cpu = Some(CpuTime { client_us: 1.0, nodes_us: None });
+    let figures = TargetFigures::of(&facts, case, &case.targets[0]).unwrap();
+    assert_eq!(figures.rounds.cpu_seconds_per_gib, None, "a node that ended is not a node that took nothing");
+    let cpu = figures.rounds.cpu.expect("the client's is known");
+    assert_eq!(cpu.nodes_us, None);
+    case.targets[0].rounds[1].cpu = Some(CpuTime { client_us: 1.0, nodes_us: Some(Vec::new()) });
     case.targets[0].rounds[1].bytes = 0;
     assert_eq!(RoundFigures::of(&[&case.targets[0].rounds[1]]).cpu_seconds_per_gib, None);
     let nothing = Baseline::default();

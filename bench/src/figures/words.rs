@@ -1,5 +1,6 @@
 //! Figures and facts of a result in words: every report says them alike.
 
+use super::CpuPerOperation;
 use crate::environment::Environment;
 use crate::ratios::Spread;
 use crate::result::{CaseLoad, CaseResult, PhaseFigure, TargetFacts, Verdict};
@@ -76,6 +77,27 @@ pub fn limit(case: &CaseResult) -> String {
     format!(
         "limit: a percentile of {what} over the same percentile of a device write plus that of a loopback round trip, in the same round"
     )
+}
+
+/// Processor time of an operation, process by process, labelled with what each is.
+#[must_use]
+pub fn cpu(cpu: &CpuPerOperation) -> String {
+    let client = format!(
+        "{} us in the client's process (load generator, client, its side of the network)",
+        spread(cpu.client_us)
+    );
+    let nodes = match cpu.nodes_us.as_deref() {
+        None => "nodes' processes: unknown".to_owned(),
+        Some([]) => return client,
+        Some(nodes) => {
+            let each: Vec<_> = nodes.iter().map(|node| format!("{:.*}", decimals(node.median), node.median)).collect();
+            format!(
+                "{} us in the nodes' processes, one by one (network, checksums, disk; user and system)",
+                each.join(", ")
+            )
+        }
+    };
+    format!("{client}; {nodes}")
 }
 
 /// Whether everything acknowledged was read back: begins with `good` or `BAD`.

@@ -43,13 +43,22 @@ pub struct SeriesPoint {
 }
 
 /// Processor time, user and system, in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CpuTime {
     /// Of the process that measures: the client and the load generator.
     pub client_us: f64,
-    /// Of all nodes together; 0 for targets without processes of their own here.
-    pub nodes_us: f64,
+    /// Of each node's process that ran, in the order of the nodes; empty for targets without processes here. Absent where it cannot
+    /// be told: of nodes that somebody else started, or of which one ended meanwhile.
+    pub nodes_us: Option<Vec<f64>>,
+}
+
+impl CpuTime {
+    /// Of the client and all nodes; `None` if one of them cannot be told.
+    #[must_use]
+    pub fn all_us(&self) -> Option<f64> {
+        Some(self.client_us + self.nodes_us.as_ref()?.iter().sum::<f64>())
+    }
 }
 
 impl PartResult {

@@ -72,6 +72,11 @@ fn of_case(result: &BenchResult, case: &CaseResult) -> String {
     if let Some(baseline) = &case.baseline {
         let _ = writeln!(text, "\n{}\n{}", limits(baseline), words::limit(case));
     }
+    for line in &lines {
+        if let Some(cpu) = &line.figures.rounds.cpu {
+            let _ = writeln!(text, "\n{}, processor time of an operation: {}", line.label, words::cpu(cpu));
+        }
+    }
     for target in &case.targets {
         let name = result.targets[target.target].label();
         if let Some(stages) = &target.stages {
@@ -203,6 +208,7 @@ pub(super) mod tests {
         line("nodes", "1.80 (1.62 to 1.98)");
         line("nodes, nothing wrong", "1.60 (1.44 to 1.76)");
         line("limit:", "appends while it goes on, and with nothing wrong");
+        line("nodes, processor time of an operation: 60.0", "50.0, 50.0, 50.0 us in the nodes' processes");
         line("nodes: longest wait for an acknowledgement", "2.10 ms (1.90 ms to 2.60 ms)");
         for (name, value) in
             [("kernel", "6.18.0"), ("disk", "ACME NVMe 1T"), ("write cache", "FUA"), ("doctor", "all 1 checks")]

@@ -40,6 +40,13 @@ pub(in crate::html) fn figures(result: &BenchResult, case: &CaseResult) -> Strin
     if case.baseline.is_some() {
         let _ = writeln!(html, "<p class=\"faint\">{}</p>", escape(&words::limit(case)));
     }
+    for target in &case.targets {
+        let figures = TargetFigures::of(&result.targets[target.target], case, target);
+        if let Some(cpu) = figures.and_then(|figures| figures.rounds.cpu) {
+            let name = escape(&label(result, target));
+            let _ = writeln!(html, "<p>{name}, processor time of an operation: {}</p>", escape(&words::cpu(&cpu)));
+        }
+    }
     let found = case.targets.iter().flat_map(|target| {
         let figures = target.phase.iter().flat_map(|phase| &phase.figures);
         figures.map(|figure| [label(result, target), figure.name.clone(), words::phase_figure(figure)])
