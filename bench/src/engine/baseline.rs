@@ -62,7 +62,7 @@ impl BaselineParts {
         let facts = &engine.targets[own.target].facts;
         Self::prepare(&BaselinePlan {
             pipe: plan.spec.pipe.unwrap_or(false).then_some(&engine.setup.binary),
-            dir: &engine.setup.dir,
+            dir: engine.dir,
             chunk_bytes: own.chunk_bytes,
             load,
             device_in_flight: plan.spec.device_in_flight,

@@ -28,10 +28,11 @@ use crate::integrity::ReadBackError;
 use crate::local_cluster::NodeError;
 use crate::pipe::PipeError;
 use crate::result::{BenchResult, CaseLoad, CaseResult, SCHEMA};
+use crate::scratch::Scratch;
 use crate::suite::{CaseSpec, ChunkSize, LoadSpec, Suite};
 use side::{Side, WARM_UP_CHUNK_BYTES};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 use target::Target;
 
@@ -44,7 +45,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 pub struct EngineSetup {
     /// The `quarry` binary, for nodes and the bare pipe.
     pub binary: PathBuf,
-    /// Where nodes' files and the raw device's go.
+    /// Where nodes' files and the raw device's go, in a directory of the run's own that is removed in the end.
     pub dir: PathBuf,
     /// The command line; for the report.
     pub command: Vec<String>,
@@ -72,6 +73,14 @@ pub enum EngineError {
     /// A node.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// The directory of the run.
+    #[error("directory below {}: {source}: choose another with --dir", path.display())]
+    Directory {
+        /// Below which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A store.
     #[error("target {target:?}: {why}")]
     Target {
@@ -140,6 +149,8 @@ impl CasePlan<'_> {
 /// A run under way.
 struct Engine<'a> {
     setup: &'a EngineSetup,
+    /// Where its files lie.
+    dir: &'a Path,
     targets: Vec<Target>,
     say: &'a dyn Fn(Progress<'_>),
 }
@@ -151,10 +162,13 @@ pub type Finished = (BenchResult, Option<EngineError>);
 /// as long as the process: nodes end with it.
 pub async fn run(suite: &Suite, setup: &EngineSetup, say: &dyn Fn(Progress<'_>)) -> Result<Finished, EngineError> {
     let (begun_at, begun) = (Instant::now(), SystemTime::now());
-    let mut engine = Engine { setup, targets: Vec::new(), say };
+    // Dropped after everything that has files in it, also when the run is broken off.
+    let scratch =
+        Scratch::make(&setup.dir).map_err(|source| EngineError::Directory { path: setup.dir.clone(), source })?;
+    let mut engine = Engine { setup, dir: scratch.path(), targets: Vec::new(), say };
     say(Progress::Begin { name: "starting targets", steps: suite.targets.len() });
     for (index, spec) in suite.targets.iter().enumerate() {
-        engine.targets.push(Target::start(spec, index, suite.seed, &setup.binary, &setup.dir).await?);
+        engine.targets.push(Target::start(spec, index, suite.seed, &setup.binary, scratch.path()).await?);
         say(Progress::Step);
     }
     let mut cases = Vec::new();
@@ -230,7 +244,9 @@ impl Engine<'_> {
     async fn warm_up(&mut self, suite: &Suite, run: u64) -> Result<(), EngineError> {
         for index in 0..self.targets.len() {
             let spec = &self.targets[index].spec;
-            let Some(bytes) = spec.nodes.as_ref().and_then(|nodes| nodes.warm_up) else { continue };
+            let Some((bytes, nodes)) = spec.nodes.as_ref().and_then(|nodes| Some((nodes.warm_up?, nodes.count))) else {
+                continue;
+            };
             let name = format!("warming up {}", spec.name);
             (self.say)(Progress::Begin { name: &name, steps: 1 });
             let chunk = ChunkSize::Bytes(crate::size::Size(u64::from(WARM_UP_CHUNK_BYTES)));
@@ -238,7 +254,15 @@ impl Engine<'_> {
             let prefix = format!("bench-{run:016x}-warm-up");
             let (seed, part) = (suite.seed, Duration::ZERO);
             let plan = CasePlan { spec: &spec, name, chunk, rounds: 0, part, seed, targets: vec![index], prefix };
-            let mut side = Side::open(&plan, index, &mut self.targets[index], None).await?;
+            let target = &mut self.targets[index];
+            // A log holds as many nodes as it has replicas: this one has one on every node, and waits for each of them.
+            let mut options = target.options(None);
+            (options.replicas, options.ack_quorum) = (Some(nodes), Some(nodes));
+            let mut side = Side::open_with(&plan, index, target, &options).await?;
+            let holders = side.logs[0].writer()?.replicas().len();
+            if holders != nodes {
+                return Err(target.failed(format!("only {holders} of {nodes} nodes were warmed up")));
+            }
             side.warm_up(bytes.0).await?;
             side.finish().await?;
             (self.say)(Progress::Step);

@@ -9,7 +9,7 @@ use crate::drive::{self, CpuClock};
 use crate::integrity::Payloads;
 use crate::measured::Until;
 use crate::result::{PartResult, Stages, Verdict};
-use quarry_client::Tier;
+use quarry_client::{OpenOptions, Tier};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -38,6 +38,17 @@ impl Side {
         target: &mut Target,
         replica_patience: Option<Duration>,
     ) -> Result<Self, EngineError> {
+        let options = target.options(replica_patience);
+        Self::open_with(plan, index, target, &options).await
+    }
+
+    /// The same, with logs opened as `options` says.
+    pub(super) async fn open_with(
+        plan: &CasePlan<'_>,
+        index: usize,
+        target: &mut Target,
+        options: &OpenOptions,
+    ) -> Result<Self, EngineError> {
         let chunk_bytes = target.chunk_bytes(plan.chunk);
         let payloads = Payloads::new(plan.seed, chunk_bytes);
         let stages = plan.spec.stages.then(|| Rc::new(RefCell::new(StageNotes::new())));
@@ -45,8 +56,7 @@ impl Side {
         for number in 0..plan.spec.logs {
             let store = target.client(number % plan.spec.clients).await?;
             let name = plan.log_name(index, &number.to_string());
-            let options = target.options(replica_patience);
-            logs.push(BenchLog::open(store, name, number, options, payloads.clone(), stages.clone()).await?);
+            logs.push(BenchLog::open(store, name, number, options.clone(), payloads.clone(), stages.clone()).await?);
         }
         let holds = target.spec.holds.map_or(u64::MAX, |size| size.0);
         Ok(Self { target: index, logs, chunk_bytes, verdict: Verdict::default(), holds, stages })

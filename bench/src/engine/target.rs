@@ -31,7 +31,7 @@ pub(super) struct Target {
 }
 
 enum Reach {
-    Own(Box<LocalCluster>, PathBuf),
+    Own(Box<LocalCluster>),
     Emulated(Box<Emulated>),
     Url(String),
 }
@@ -48,10 +48,9 @@ impl Target {
         let failed = |why: String| EngineError::Target { target: spec.name.clone(), why };
         let (reach, first) = match (&spec.nodes, spec.emulated, &spec.url) {
             (Some(nodes), _, _) => {
-                let dir = dir.join(format!("nodes-{}-{index}", std::process::id()));
-                let cluster = LocalCluster::start(plan(nodes, binary, dir.clone())).await?;
+                let cluster = LocalCluster::start(plan(nodes, binary, dir.join(format!("nodes-{index}")))).await?;
                 let first = connect_to_quorum(&cluster.url()).await.map_err(|why| failed(why.to_string()))?;
-                (Reach::Own(Box::new(cluster), dir), first)
+                (Reach::Own(Box::new(cluster)), first)
             }
             (_, Some(kind), _) => {
                 let emulated = match kind {
@@ -93,7 +92,7 @@ impl Target {
     /// What another process would reach it by, if it can.
     pub(super) fn url(&self) -> Option<String> {
         match &self.reach {
-            Reach::Own(cluster, _) => Some(cluster.url()),
+            Reach::Own(cluster) => Some(cluster.url()),
             Reach::Url(url) => Some(url.clone()),
             Reach::Emulated(_) => None,
         }
@@ -102,7 +101,7 @@ impl Target {
     /// The nodes, if they are ours to hurt.
     pub(super) fn cluster(&mut self) -> Result<&mut LocalCluster, EngineError> {
         match &mut self.reach {
-            Reach::Own(cluster, _) => Ok(cluster),
+            Reach::Own(cluster) => Ok(cluster),
             _ => Err(EngineError::Target {
                 target: self.spec.name.clone(),
                 why: "it has no nodes that the run started".to_owned(),
@@ -114,11 +113,12 @@ impl Target {
     /// not be told apart.
     pub(super) fn cpu_clock(&self) -> Option<CpuClock> {
         match &self.reach {
-            Reach::Own(cluster, _) => {
+            Reach::Own(cluster) => {
                 let nodes: Vec<_> =
                     cluster.nodes().iter().filter_map(crate::local_cluster::LocalNode::process_id).collect();
                 Some(CpuClock::start(&nodes))
             }
+            Reach::Url(_) if self.facts.kind == TargetKind::Nodes => Some(CpuClock::beside_strangers()),
             Reach::Url(_) if self.facts.kind != TargetKind::Memory => Some(CpuClock::start(&[])),
             Reach::Url(_) | Reach::Emulated(_) => None,
         }
@@ -152,13 +152,11 @@ impl Target {
         }
     }
 
-    /// Stops what was started, and removes its files.
+    /// Stops what was started.
     pub(super) async fn stop(self) -> Result<(), EngineError> {
-        if let Reach::Own(cluster, dir) = self.reach {
+        if let Reach::Own(cluster) = self.reach {
             drop(self.clients);
             cluster.stop().await?;
-            // Only what this run made; a failure leaves files behind, not wrong figures.
-            let _ = std::fs::remove_dir_all(dir);
         }
         Ok(())
     }
@@ -199,7 +197,7 @@ fn facts(spec: &TargetSpec, reach: &Reach, store: &QuorumStore) -> Result<Target
         on_this_machine,
     };
     Ok(match reach {
-        Reach::Own(cluster, _) => {
+        Reach::Own(cluster) => {
             let spin_us = spec.nodes.as_ref().map_or(0, |nodes| nodes.spin_us);
             let place =
                 format!("{} processes of this binary, one shard each, spin {spin_us} us", cluster.nodes().len());

@@ -59,17 +59,6 @@ pub(crate) struct BenchTiersArgs {
     pub(crate) spin_us: u64,
 }
 
-/// What is wrong while appends are measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum PhaseArg {
-    /// One replica is stopped with SIGSTOP for the whole run
-    Paused,
-    /// A node with a replica is killed with SIGKILL, once a round, and replaced by a node of another zone
-    Killed,
-    /// A copy of older data that a node lost is made anew, at the default budget, while the hurt cluster is measured
-    Repair,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct BenchAppendArgs {
     /// Bytes of each chunk
@@ -81,16 +70,6 @@ pub(crate) struct BenchAppendArgs {
     /// Open loop instead: appends per second; latency counts from when each was due
     #[arg(long, value_name = "PER_SECOND", conflicts_with = "depth", value_parser = positive)]
     pub(crate) rate: Option<f64>,
-    /// Measure appends while something is wrong, on clusters of its own: beside appends where nothing is (paused,
-    /// repair), or through a kill in each round (killed)
-    #[arg(long, value_enum, value_name = "PHASE")]
-    pub(crate) phase: Option<PhaseArg>,
-    /// The failure detection time: how long a replica may answer nothing until the next segment is planned without it
-    #[arg(long, value_name = "MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
-    pub(crate) replica_patience_ms: u64,
-    /// Bytes of the older data of which a copy is lost, for `--phase repair`: as much as takes longer than the rounds
-    #[arg(long, value_name = "SIZE", default_value = "512MiB")]
-    pub(crate) older: Size,
     /// Replicas of each chunk
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=7))]
     pub(crate) replicas: u8,

@@ -3,9 +3,7 @@
 mod cmp;
 mod cost;
 mod outputs;
-mod phases;
 mod pipe;
-mod repairing;
 mod result_text;
 mod run;
 mod run_args;
@@ -14,7 +12,7 @@ mod tiers;
 
 pub(crate) use run_args::BenchRunArgs;
 
-use crate::args::{BenchAppendArgs, BenchCommand, PhaseArg};
+use crate::args::{BenchAppendArgs, BenchCommand, BenchTiersArgs};
 use crate::dev::StopSignals;
 use crate::doctor;
 use crate::exit::{Failure, Health};
@@ -24,8 +22,8 @@ use crate::store;
 use quarry_bench::append::Load;
 use quarry_bench::local_cluster::{LocalCluster, LocalClusterPlan, LocalNode};
 use quarry_bench::measurement::{Measurement, MeasurementError};
-use quarry_bench::phases::{BesideReport, KillReport};
 use quarry_bench::report::AppendReport;
+use quarry_bench::scratch::Scratch;
 use quarry_bench::size::Size;
 use quarry_client::connect;
 use quarry_protocol::quorum::{Quorum, QuorumError};
@@ -53,7 +51,8 @@ pub(crate) async fn run(command: BenchCommand, store: Option<String>, output: Ou
         BenchCommand::Cmp(args) => return cmp::run(&args, output),
         BenchCommand::Cost(args) => return cost::run(&args, output),
         BenchCommand::Tiers(args) => {
-            make_directory(&args.dir)?;
+            let scratch = scratch(&args.dir)?;
+            let args = BenchTiersArgs { dir: scratch.path().to_path_buf(), ..args };
             let report = tokio::select! {
                 () = stop.recv() => return Err(Failure::new("interrupted")),
                 report = tiers::run(&args) => report?,
@@ -62,72 +61,49 @@ pub(crate) async fn run(command: BenchCommand, store: Option<String>, output: Ou
             return Ok(Health::Good);
         }
     };
-    make_directory(&args.dir)?;
+    let scratch = scratch(&args.dir)?;
+    let args = BenchAppendArgs { dir: scratch.path().to_path_buf(), ..args };
     let measured = async {
-        match (args.phase, store) {
-            (Some(_), Some(_)) => Err(Failure::usage("--phase hurts nodes, so it starts its own: leave --store away")),
-            (Some(PhaseArg::Paused), None) => phases::paused(&args).await.map(Report::Beside),
-            (Some(PhaseArg::Repair), None) => repairing::measure(&args).await.map(Report::Beside),
-            (Some(PhaseArg::Killed), None) => phases::killed(&args).await.map(Report::Kills),
-            (None, Some(url)) => {
-                store::check_register(&url).map_err(Failure::new)?;
-                append(&args, &url, ("given with --store".to_owned(), Vec::new()), 0).await.map(Report::Append)
-            }
-            (None, None) => append_to_own_cluster(&args).await.map(Report::Append),
-        }
+        let Some(url) = store else { return append_to_own_cluster(&args).await };
+        store::check_register(&url).map_err(Failure::new)?;
+        append(&args, &url, ("given with --store".to_owned(), Vec::new()), 0).await
     };
     let report = tokio::select! {
         () = stop.recv() => return Err(Failure::new("interrupted")),
         report = measured => report?,
     };
-    match report {
-        Report::Append(report) => output.print(&report, text::report),
-        Report::Beside(report) => output.print(&report, text::beside),
-        Report::Kills(report) => output.print(&report, text::kills),
-    };
+    output.print(&report, text::report);
     Ok(Health::Good)
+}
+
+/// A directory below `dir` that goes when the command ends, whatever ends it: dropped after everything that has files in it.
+fn scratch(dir: &Path) -> Result<Scratch, Failure> {
+    make_directory(dir)?;
+    Scratch::make(dir).map_err(|why| Failure::new(format!("--dir {}: {why}: choose another", dir.display())))
 }
 
 fn make_directory(dir: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(dir).map_err(|why| Failure::new(format!("--dir {}: {why}: choose another", dir.display())))
 }
 
-/// What a run ends with.
-enum Report {
-    Append(AppendReport),
-    Beside(BesideReport),
-    Kills(KillReport),
-}
-
-/// Starts as many nodes as there are replicas, measures, stops them and removes their files.
+/// Starts as many nodes as there are replicas, measures, and stops them.
 async fn append_to_own_cluster(args: &BenchAppendArgs) -> Result<AppendReport, Failure> {
     let nodes = usize::from(args.replicas);
-    let (cluster, dir) = own_cluster(args, "cluster", nodes).await?;
+    let cluster = start_cluster(args.dir.join("cluster"), args.spin_us, nodes).await?;
     let processes = cluster.nodes().iter().filter_map(LocalNode::process_id).collect();
     let described = (describe(args, nodes), processes);
     let report = append(args, &cluster.url(), described, CAPACITY.0).await;
     cluster.stop().await?;
-    // Only what this run made; a failure leaves files behind, not wrong figures.
-    let _ = std::fs::remove_dir_all(&dir);
     report
 }
 
-/// A cluster of this binary's nodes, and where its files lie.
-async fn own_cluster(args: &BenchAppendArgs, name: &str, nodes: usize) -> Result<(LocalCluster, PathBuf), Failure> {
-    start_cluster(args.dir.join(format!("{name}-{}", std::process::id())), args.spin_us, nodes).await
-}
-
-/// As [`own_cluster`], for `quarry bench tiers`.
-async fn own_nodes(dir: &Path, spin_us: u64, nodes: usize) -> Result<(LocalCluster, PathBuf), Failure> {
-    start_cluster(dir.join(format!("tiers-{}", std::process::id())), spin_us, nodes).await
-}
-
-async fn start_cluster(dir: PathBuf, spin_us: u64, nodes: usize) -> Result<(LocalCluster, PathBuf), Failure> {
+/// A cluster of this binary's nodes.
+async fn start_cluster(dir: PathBuf, spin_us: u64, nodes: usize) -> Result<LocalCluster, Failure> {
     let binary = this_program()?;
     let strings = |strings: &[&str]| strings.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let plan = LocalClusterPlan {
         binary,
-        dir: dir.clone(),
+        dir,
         nodes,
         zones: nodes,
         advertised: Vec::new(),
@@ -139,7 +115,7 @@ async fn start_cluster(dir: PathBuf, spin_us: u64, nodes: usize) -> Result<(Loca
     let starting = progress::of_steps(1, "starting nodes");
     let cluster = LocalCluster::start(plan).await?;
     starting.finish_and_clear();
-    Ok((cluster, dir))
+    Ok(cluster)
 }
 
 fn this_program() -> Result<PathBuf, Failure> {

@@ -3,7 +3,6 @@
 use crate::table::table;
 use crate::units;
 use quarry_bench::measured::MeasuredSummary;
-use quarry_bench::phases::{BesideReport, BesideRound, KillReport};
 use quarry_bench::ratios::{CpuPerGib, Round, Spread};
 use quarry_bench::report::AppendReport;
 
@@ -20,56 +19,6 @@ pub(crate) fn report(report: &AppendReport) -> String {
         setup.rounds,
         table(["", "P50", "P99", "PAYLOAD", "CPU PER GIB"], parts(report)),
         ratios(report),
-    )
-}
-
-/// Appends while something is wrong, beside appends where nothing is.
-pub(crate) fn beside(report: &BesideReport) -> String {
-    let setup = &report.setup;
-    let row = |name: &str, part: fn(&BesideRound) -> &MeasuredSummary| {
-        let median = |figure: fn(&MeasuredSummary) -> f64| {
-            Spread::of(report.rounds.iter().map(|round| figure(part(round))).collect()).median
-        };
-        let rate = median(|part| part.mib_per_second);
-        let (p50, p99) = (median(|part| part.latency.p50_us), median(|part| part.latency.p99_us));
-        [name.to_owned(), units::latency(p50), units::latency(p99), format!("{rate:.0} MiB/s")]
-    };
-    let hurt = format!("{:?}", report.phase).to_lowercase();
-    let rows = [row("healthy", |round| &round.healthy), row(&hurt, |round| &round.hurt)];
-    let meanwhile = report.done_meanwhile.as_deref().map_or_else(String::new, |done| format!("\n{done}"));
-    format!(
-        "{} chunks, {}, {} of {} replicas acknowledge; medians of {} rounds, side by side\n\n{}\n\nratios: {}, {}{meanwhile}",
-        units::bytes(u64::from(setup.chunk_bytes)),
-        load_text(setup.depth, setup.appends_per_second),
-        setup.ack_quorum,
-        setup.replicas,
-        setup.rounds,
-        table(["", "P50", "P99", "PAYLOAD"], rows),
-        ratio("p50", report.p50),
-        ratio("p99", report.p99),
-    )
-}
-
-/// Kills, and what they cost.
-pub(crate) fn kills(report: &KillReport) -> String {
-    let setup = &report.setup;
-    let row = |name: &str, spread: Spread| {
-        [name.to_owned(), units::latency(spread.median), units::latency(spread.min), units::latency(spread.max)]
-    };
-    let rows = [
-        row("longest wait for an acknowledgement, healthy", report.healthy_us),
-        row("longest wait for an acknowledgement, from the kill on", report.stall_us),
-        row("from the kill until a segment without the dead node", report.replaced_us),
-    ];
-    format!(
-        "{} chunks, {}, {} of {} replicas acknowledge; failure detection time {}; {} kills\n\n{}",
-        units::bytes(u64::from(setup.chunk_bytes)),
-        load_text(setup.depth, setup.appends_per_second),
-        setup.ack_quorum,
-        setup.replicas,
-        units::latency(setup.replica_patience_us as f64),
-        setup.rounds,
-        table(["", "MEDIAN", "LEAST", "MOST"], rows),
     )
 }
 
@@ -93,7 +42,7 @@ pub(crate) fn parts(report: &AppendReport) -> Vec<[String; 5]> {
         };
         let (p50, p99) = (median(|part| part.latency.p50_us), median(|part| part.latency.p99_us));
         let rate = median(|part| part.mib_per_second);
-        let cpu: Option<Vec<_>> = report.rounds.iter().map(|round| cpu(round).map(|cpu| cpu.both())).collect();
+        let cpu: Option<Vec<_>> = report.rounds.iter().map(|round| cpu(round).and_then(|cpu| cpu.both())).collect();
         let cpu = cpu.map_or_else(String::new, |cpu| format!("{:.2} s", Spread::of(cpu).median));
         [name.to_owned(), units::latency(p50), units::latency(p99), format!("{rate:.0} MiB/s"), cpu]
     };

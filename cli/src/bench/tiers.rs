@@ -1,6 +1,6 @@
 //! `quarry bench tiers`: storage nodes, emulated object stores and any other store in one table.
 
-use super::own_nodes;
+use super::start_cluster;
 use crate::args::BenchTiersArgs;
 use crate::exit::Failure;
 use crate::table::table;
@@ -27,10 +27,10 @@ pub(super) async fn run(args: &BenchTiersArgs) -> Result<TiersReport, Failure> {
         emulated.push(Emulated::s3_standard(args.seed).await.map_err(Failure::new)?);
         emulated.push(Emulated::immediate(args.seed).await.map_err(Failure::new)?);
     }
-    let own = if args.no_nodes { None } else { Some(own_nodes(&args.dir, args.spin_us, 3).await?) };
+    let own = if args.no_nodes { None } else { Some(start_cluster(args.dir.join("tiers"), args.spin_us, 3).await?) };
     let mut stores: Vec<Arc<dyn ChunkStore>> = Vec::new();
     let mut others = Vec::new();
-    if let Some((cluster, _)) = &own {
+    if let Some(cluster) = &own {
         stores.push(connect(&cluster.url()).await?);
     }
     for url in &args.target {
@@ -65,10 +65,8 @@ pub(super) async fn run(args: &BenchTiersArgs) -> Result<TiersReport, Failure> {
     });
     let measured = measured.await;
     bar.finish_and_clear();
-    if let Some((cluster, dir)) = own {
+    if let Some(cluster) = own {
         cluster.stop().await?;
-        // Only what this run made; a failure leaves files behind, not wrong figures.
-        let _ = std::fs::remove_dir_all(&dir);
     }
     Ok(TiersReport {
         workload: "tiers",

@@ -2,6 +2,7 @@
 //! only, with data beside the build. Every process that is started is ended by its own id.
 
 mod bench_results;
+mod bench_leaves;
 mod benching;
 mod dev;
 mod doctor;
