@@ -54,6 +54,10 @@ load.phase = { kind = "takeover_full" }
 [[case]]
 name = "restart"
 load.phase = { kind = "restart", older = "4MiB" }
+
+[[case]]
+name = "repair"
+load.phase = { kind = "repair", depth = 2, older = "3MiB" }
 "#;
 
 /// The one target of a case, after what must be true of every one.
@@ -85,11 +89,12 @@ fn a_suite_runs_on_nodes_of_its_own_and_leaves_its_result() {
     let result: BenchResult = serde_json::from_str(&text).expect("of its shape");
     let printed: BenchResult = serde_json::from_str(ran.out()).expect("is printed, too");
     assert_eq!(printed, result);
-    assert_eq!((result.schema.as_str(), result.name.as_str(), result.cases.len()), (SCHEMA, "small", 10));
+    assert_eq!((result.schema.as_str(), result.name.as_str(), result.cases.len()), (SCHEMA, "small", 11));
     let nodes = &result.targets[0];
     assert_eq!((nodes.kind, nodes.replicas, nodes.ack_quorum, nodes.emulated), (TargetKind::Nodes, 3, 2, false));
     assert!(nodes.on_this_machine && nodes.durability.contains("O_DSYNC"), "{nodes:?}");
-    let [small, closed, at_five, open, ladder, slow, paused, killed, takeover, restart] = &result.cases[..] else {
+    let [small, closed, at_five, open, ladder, slow, paused, killed, takeover, restart, repair] = &result.cases[..]
+    else {
         panic!("{:?}", result.cases)
     };
     assert_eq!((small.name.as_str(), only(small).chunk_bytes), ("closed, 4KiB", 4096));
@@ -113,17 +118,19 @@ fn a_suite_runs_on_nodes_of_its_own_and_leaves_its_result() {
     assert!(stages.iter().any(|stage| stage.name == "device" && stage.samples.latencies().count() == 10), "{stages:?}");
     assert!(only(closed).stages.is_none());
     assert_eq!(only(ladder).ladder.as_ref().expect("a ladder").steps.len(), 2);
-    for case in [slow, paused, killed] {
+    for case in [slow, paused, killed, repair] {
         assert_eq!(only(case).phase.as_ref().expect("a phase").healthy.len(), 1, "{}", case.name);
     }
     assert!(figure(killed, "longest wait for an acknowledgement after") > 0.0);
-    for case in [ladder, slow, paused, killed, takeover, restart] {
+    for case in [ladder, slow, paused, killed, takeover, restart, repair] {
         let figures = TargetFigures::of(nodes, case, only(case)).expect("was measured");
         assert!(figures.ratios.expect("beside the limit").p50.median > 0.0, "{}", case.name);
     }
     // A window of chunks was left behind, and the next writer found them.
     assert!(figure(takeover, "chunks of unknown fate kept") > 1.0);
     assert!(figure(restart, "payload bytes") >= f64::from(4 << 20));
+    // A repair of three chunks is over within a part: each round had one of its own.
+    assert!(figure(repair, "copied a second") > 0.0 && figure(repair, "share of the appends") > 0.0);
     // Nothing of the run is left but its result.
     assert_eq!(std::fs::read_dir(at("files")).expect("a directory").count(), 0);
 }

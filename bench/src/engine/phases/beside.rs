@@ -1,5 +1,6 @@
 //! Phases that go on beside appends: each round has a part in which they do, and one in which they do not.
 
+use super::repairing::Repairing;
 use super::{Figure, PhaseRound, closed, holder, older};
 use crate::engine::log::BenchLog;
 use crate::engine::side::Side;
@@ -9,12 +10,11 @@ use crate::integrity::Payloads;
 use crate::result::PartResult;
 use crate::suite::{PhaseKind, PhaseSpec};
 use futures::StreamExt;
-use quarry_client::{ChunkStore, QuorumStore, ReadOptions, ReadRange, RepairOptions};
-use quarry_protocol::repair::RepairProgress;
+use quarry_client::{ChunkStore, QuorumStore, ReadOptions, ReadRange};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::pending;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -25,15 +25,16 @@ const SLOW_CYCLE: Duration = Duration::from_millis(10);
 const TRIM_EVERY: Duration = Duration::from_millis(20);
 /// How long a node that stood still is left to work off what waited for it.
 const RECOVER: Duration = Duration::from_millis(300);
-/// Bytes of the chunks of a log that is repaired.
-const REPAIRED_CHUNK_BYTES: usize = 1 << 20;
+/// How often a copy is lost in a round until a repair has something to copy: one that was broken off may have copied all of it.
+const LOSSES_MAX: usize = 3;
 
 /// What goes on.
 pub(super) struct Beside {
-    /// The log that is read or repaired meanwhile, and the client that does it.
+    /// The log that is read meanwhile, and the client that does it.
     older: Option<(BenchLog, QuorumStore)>,
-    /// Bytes read or copied, or chunks trimmed.
-    done: Arc<AtomicU64>,
+    repairing: Option<Repairing>,
+    /// Bytes read, or chunks trimmed.
+    done: AtomicU64,
 }
 
 impl Beside {
@@ -43,24 +44,26 @@ impl Beside {
         target: &mut Target,
         side: &mut Side,
     ) -> Result<Self, EngineError> {
-        let chunk_bytes = match spec.kind {
-            PhaseKind::CatchUp => side.chunk_bytes,
-            PhaseKind::Repair => REPAIRED_CHUNK_BYTES,
-            _ => return Ok(Self { older: None, done: Arc::default() }),
-        };
-        let (store, reader) = (target.client(0).await?, target.client(1).await?);
-        let name = plan.log_name(side.target, "older");
-        let payloads = Payloads::new(plan.seed, chunk_bytes);
-        let mut log = BenchLog::open(store, name, side.logs.len(), target.options(None), payloads, None).await?;
-        older::fill(&log, spec.older.0).await?;
+        let mut beside = Self { older: None, repairing: None, done: AtomicU64::new(0) };
         if spec.kind == PhaseKind::Repair {
-            lose_a_copy(target, &mut log).await?;
+            beside.repairing = Some(Repairing::prepare(plan, spec, target, side).await?);
         }
-        log.drop_writer();
-        Ok(Self { older: Some((log, reader)), done: Arc::default() })
+        if spec.kind == PhaseKind::CatchUp {
+            let (store, reader) = (target.client(0).await?, target.client(1).await?);
+            let name = plan.log_name(side.target, "older");
+            let payloads = Payloads::new(plan.seed, side.chunk_bytes);
+            let mut log = BenchLog::open(store, name, side.logs.len(), target.options(None), payloads, None).await?;
+            older::fill(&log, spec.older.0).await?;
+            log.drop_writer();
+            beside.older = Some((log, reader));
+        }
+        Ok(beside)
     }
 
     pub(super) async fn finish(self, side: &mut Side) -> Result<(), EngineError> {
+        if let Some(repairing) = self.repairing {
+            repairing.finish(side).await?;
+        }
         match self.older {
             Some((log, _)) => log.finish(&mut side.verdict).await,
             None => Ok(()),
@@ -80,12 +83,8 @@ impl Beside {
         if number.is_multiple_of(2) {
             healthy = Some(self.healthy(plan, spec, target, side).await?);
         }
-        side.take_over().await?;
-        sleep(SETTLE).await;
-        self.done.store(0, Ordering::Relaxed);
-        let begun_at = Instant::now();
-        let part = self.disturbed(plan, spec, target, side).await?;
-        let seconds = begun_at.elapsed().as_secs_f64();
+        let (part, measured_at) = self.hurt(plan, spec, target, side).await?;
+        let over_at = Instant::now();
         if spec.kind.hurts_nodes() {
             sleep(RECOVER).await;
         }
@@ -93,8 +92,35 @@ impl Beside {
         let healthy =
             if let Some(healthy) = healthy { healthy } else { self.healthy(plan, spec, target, side).await? };
         let mut figures = ratios(&part, &healthy);
-        figures.extend(self.done(spec.kind, seconds, target)?);
-        Ok(PhaseRound { part, healthy: Some(healthy), figures })
+        figures.extend(self.done(spec.kind, (over_at - measured_at).as_secs_f64()));
+        let mut note = None;
+        if let Some(repairing) = &self.repairing {
+            figures.extend(repairing.figures(measured_at, over_at));
+            note = repairing.note();
+        }
+        Ok(PhaseRound { part, healthy: Some(healthy), figures, note })
+    }
+
+    /// The part in which it goes on, and when that began.
+    async fn hurt(
+        &mut self,
+        plan: &CasePlan<'_>,
+        spec: &PhaseSpec,
+        target: &mut Target,
+        side: &mut Side,
+    ) -> Result<(PartResult, Instant), EngineError> {
+        for _ in 0..LOSSES_MAX {
+            if let Some(repairing) = &mut self.repairing {
+                repairing.begin_round(target, side).await?;
+            }
+            side.take_over().await?;
+            sleep(SETTLE).await;
+            self.done.store(0, Ordering::Relaxed);
+            if let Some(measured) = self.disturbed(plan, spec, target, side).await? {
+                return Ok(measured);
+            }
+        }
+        Err(target.failed(format!("a copy was lost {LOSSES_MAX} times, and each time there was nothing to repair")))
     }
 
     async fn healthy(
@@ -111,14 +137,32 @@ impl Beside {
         Ok(part)
     }
 
+    /// `None` if there turned out to be nothing to repair.
     async fn disturbed(
         &self,
         plan: &CasePlan<'_>,
         spec: &PhaseSpec,
         target: &mut Target,
         side: &mut Side,
-    ) -> Result<PartResult, EngineError> {
+    ) -> Result<Option<(PartResult, Instant)>, EngineError> {
         let clock = target.cpu_clock();
+        if let Some(repairing) = &self.repairing {
+            let mut going = pin!(repairing.go_on());
+            let begun = tokio::select! {
+                begun = repairing.begun() => begun,
+                failed = &mut going => match failed? {},
+            };
+            if !begun {
+                return Ok(None);
+            }
+            // Begun before the first append, so that every part has some of it, however long the repair takes.
+            let (clock, measured_at) = (target.cpu_clock(), Instant::now());
+            return tokio::select! {
+                part = side.measure(closed(spec), plan.part, clock) => Ok(Some((part, measured_at))),
+                failed = &mut going => match failed? {},
+            };
+        }
+        let measured_at = Instant::now();
         if spec.kind == PhaseKind::Trim {
             let over = Cell::new(false);
             let part = async {
@@ -129,10 +173,9 @@ impl Beside {
             // Not broken off: a trim that was not waited for could not be told from a loss.
             let (part, trimmed) = futures::future::join(part, self.trim(&side.logs[0], &over)).await;
             side.verdict.trimmed += trimmed?;
-            return Ok(part);
+            return Ok(Some((part, measured_at)));
         }
-        let victim =
-            if spec.kind.hurts_nodes() && spec.kind != PhaseKind::Repair { Some(holder(target, side)?) } else { None };
+        let victim = if spec.kind.hurts_nodes() { Some(holder(target, side)?) } else { None };
         let part = side.measure(closed(spec), plan.part, clock);
         let measured = tokio::select! {
             part = part => Ok(part),
@@ -141,7 +184,7 @@ impl Beside {
         if let Some(victim) = victim {
             target.cluster()?.resume(victim)?;
         }
-        measured
+        Ok(Some((measured?, measured_at)))
     }
 
     /// Goes on until it is dropped.
@@ -168,10 +211,6 @@ impl Beside {
             (PhaseKind::CatchUp, _, Some((log, reader))) => loop {
                 self.read(log, reader).await?;
             },
-            (PhaseKind::Repair, _, Some((log, store))) => {
-                repair(store, log.name.clone(), Arc::clone(&self.done)).await;
-                pending().await
-            }
             _ => pending().await,
         }
     }
@@ -206,18 +245,14 @@ impl Beside {
     }
 
     /// What was done meanwhile.
-    fn done(&self, kind: PhaseKind, seconds: f64, target: &Target) -> Result<Option<Figure>, EngineError> {
-        let done = self.done.load(Ordering::Relaxed);
-        let mib = done as f64 / f64::from(1 << 20);
-        let bandwidth = |name| Some(Figure { name, unit: "MiB/s", value: mib / seconds });
+    fn done(&self, kind: PhaseKind, seconds: f64) -> Option<Figure> {
+        let done = self.done.load(Ordering::Relaxed) as f64;
         match kind {
-            PhaseKind::CatchUp => Ok(bandwidth("read meanwhile")),
-            PhaseKind::Repair if done == 0 => Err(target.failed(
-                "nothing was left to repair in a round: give the phase a larger `older`, or fewer or shorter rounds",
-            )),
-            PhaseKind::Repair => Ok(bandwidth("copied meanwhile")),
-            PhaseKind::Trim => Ok(Some(Figure { name: "trimmed meanwhile", unit: "chunks", value: done as f64 })),
-            _ => Ok(None),
+            PhaseKind::CatchUp => {
+                Some(Figure { name: "read meanwhile", unit: "MiB/s", value: done / f64::from(1 << 20) / seconds })
+            }
+            PhaseKind::Trim => Some(Figure { name: "trimmed meanwhile", unit: "chunks", value: done }),
+            _ => None,
         }
     }
 }
@@ -229,24 +264,4 @@ fn ratios(part: &PartResult, healthy: &PartResult) -> Vec<Figure> {
         (below > 0.0).then(|| Figure { name, unit: "ratio", value: above / below })
     };
     [ratio("p50 over healthy p50", 0.5), ratio("p99 over healthy p99", 0.99)].into_iter().flatten().collect()
-}
-
-/// Seals the log, and replaces the disk of one of its holders.
-async fn lose_a_copy(target: &mut Target, log: &mut BenchLog) -> Result<(), EngineError> {
-    let holder = log.writer()?.replicas().pop().ok_or_else(|| log.failed("it has no replicas"))?;
-    // Whoever comes next seals what was there.
-    log.take_over().await?;
-    let cluster = target.cluster()?;
-    let lost = cluster.nodes().iter().position(|node| node.address() == holder.address);
-    let lost = lost.ok_or_else(|| log.failed(&format!("no node of its target is at {}", holder.address)))?;
-    cluster.kill(lost).await?;
-    cluster.wipe(lost).await?;
-    cluster.restart(lost).await?;
-    Ok(())
-}
-
-/// Repairs at the default budget. What fails is tried again in the next part; that nothing was copied is told then.
-async fn repair(store: &QuorumStore, name: String, done: Arc<AtomicU64>) {
-    let mut note = move |progress: RepairProgress| done.store(progress.bytes, Ordering::Relaxed);
-    let _ = store.repair(&name, &RepairOptions::default(), &mut note).await;
 }

@@ -56,7 +56,7 @@ pub(super) async fn round(
     if let Some(replaced) = seen.replaced.get() {
         figures.push(Figure { name: "from the kill to a segment without the node", unit: "us", value: us(replaced) });
     }
-    Ok(PhaseRound { part, healthy: Some(healthy), figures })
+    Ok(PhaseRound { part, healthy: Some(healthy), figures, note: None })
 }
 
 async fn kill(

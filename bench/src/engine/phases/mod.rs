@@ -5,6 +5,7 @@ mod beside;
 mod cut_off;
 mod killed;
 mod older;
+mod repairing;
 mod restart;
 mod takeover;
 
@@ -33,6 +34,8 @@ struct PhaseRound {
     healthy: Option<PartResult>,
     /// What else there is to say.
     figures: Vec<Figure>,
+    /// What whoever reads the figures should know.
+    note: Option<String>,
 }
 
 /// A figure of one round.
@@ -121,6 +124,9 @@ pub(super) async fn run(
             let round = phase.round(plan, &spec, &mut engine.targets[side.target], side, number).await?;
             let failed = round.part.failed + round.healthy.as_ref().map_or(0, |healthy| healthy.failed);
             engine.note_failures(plan, side, failed);
+            if let Some(note) = &round.note {
+                (engine.say)(Progress::Note(&format!("case {:?}: {note}", plan.name)));
+            }
             if round.part.operations + round.part.failed == 0 {
                 return Err(EngineError::Empty { case: plan.name.clone() });
             }

@@ -34,5 +34,5 @@ pub(super) async fn round(target: &mut Target, side: &mut Side) -> Result<PhaseR
         Figure { name: "from the start of the process to serving", unit: "us", value: seconds * 1e6 },
         Figure { name: "payload bytes of the log that is replayed", unit: "bytes", value: live_bytes as f64 },
     ];
-    Ok(PhaseRound { part, healthy: None, figures })
+    Ok(PhaseRound { part, healthy: None, figures, note: None })
 }

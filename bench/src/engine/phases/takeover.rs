@@ -62,7 +62,7 @@ pub(super) async fn round(
     // Its time is mostly that of the pauses between takeovers: payload by time would mean nothing.
     let part = recorder.finish(0, None);
     let figures = figures(&part.from_due.latencies(), &found);
-    Ok(PhaseRound { part, healthy: None, figures })
+    Ok(PhaseRound { part, healthy: None, figures, note: None })
 }
 
 /// Opens the log and appends to it once.
