@@ -256,11 +256,11 @@ fn cases(of_a: &BenchResult, a: &CaseResult, of_b: &BenchResult, b: &CaseResult)
 }
 
 /// What was asked for beyond what stands in the result of the case itself: the parameters of a ladder or a phase, clients, receipts.
-fn asked(result: &BenchResult, case: &CaseResult) -> Option<(LoadSpec, usize, bool)> {
+fn asked(result: &BenchResult, case: &CaseResult) -> Option<(LoadSpec, usize, bool, bool)> {
     let suite = Suite::parse(&result.suite).ok()?;
     let of_case = |spec: &&CaseSpec| spec.chunks.iter().any(|chunk| spec.name_with(*chunk) == case.name);
     let spec = suite.cases.iter().find(of_case)?;
-    Some((spec.load.clone(), spec.clients, spec.stages))
+    Some((spec.load.clone(), spec.clients, spec.stages, spec.stages_cost))
 }
 
 fn chunk_sizes(result: &BenchResult, case: &CaseResult, name: &str) -> BTreeSet<u64> {

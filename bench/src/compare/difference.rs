@@ -1,6 +1,6 @@
 //! One figure of two runs.
 
-use crate::figures::TargetFigures;
+use crate::figures::{StagesCost, TargetFigures};
 use crate::ratios::Spread;
 use crate::result::{CaseResult, CaseTarget, PhaseFigure, TargetFacts};
 use serde::Serialize;
@@ -146,6 +146,19 @@ fn figures((facts, case, target): &Measured<'_>) -> Vec<Figure> {
             at_rate: true,
         };
         all.extend(of_rounds(&figures).into_iter().chain(of_ratios(&figures)).map(of_rate));
+    }
+    if let Some(cost) = StagesCost::of(target) {
+        let rounds = target.rounds.len();
+        let ratio = |name: &str, better, spread| Figure {
+            name: name.to_owned(),
+            unit: "ratio".to_owned(),
+            better,
+            spread,
+            rounds,
+            at_rate: false,
+        };
+        all.push(ratio("p50 with attribution over without", Better::Lower, cost.p50));
+        all.push(ratio("bandwidth with attribution over without", Better::Higher, cost.bandwidth));
     }
     let plain = |name: &str, unit: &str, better, spread, rounds| {
         let (name, unit) = (name.to_owned(), unit.to_owned());

@@ -41,8 +41,8 @@ fn a_run_does_not_differ_from_itself() {
     );
     assert!(comparison.differences.iter().all(|found| found.change.relative == Some(0.0)));
     assert_eq!(comparison.only_in, [Vec::<String>::new(), Vec::new()]);
-    // Seven figures and six ratios; seven and two; seven; seven, four ratios and its rate; seven, four ratios and its figure.
-    assert_eq!(comparison.differences.len(), 13 + 9 + 7 + 12 + 12);
+    // Seven figures, six ratios and two of receipts; seven and two; seven; seven, four ratios and its rate; seven, four ratios and its figure.
+    assert_eq!(comparison.differences.len(), 15 + 9 + 7 + 12 + 12);
 }
 
 /// 20 % slower is more than the 10 % by which rounds differ either way; 5 % is not.

@@ -30,7 +30,7 @@ use crate::pipe::PipeError;
 use crate::result::{BenchResult, CaseLoad, CaseResult, SCHEMA};
 use crate::scratch::Scratch;
 use crate::suite::{CaseSpec, ChunkSize, LoadSpec, Suite};
-use side::{Side, WARM_UP_CHUNK_BYTES};
+use side::{Receipts, Side, WARM_UP_CHUNK_BYTES};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -258,7 +258,8 @@ impl Engine<'_> {
             // A log holds as many nodes as it has replicas: this one has one on every node, and waits for each of them.
             let mut options = target.options(None);
             (options.replicas, options.ack_quorum) = (Some(nodes), Some(nodes));
-            let mut side = Side::open_with(&plan, index, target, &options).await?;
+            let mut side =
+                Side::open_with(&plan, index, target, &options, Receipts { stages: false, mark: "" }).await?;
             let holders = side.logs[0].writer()?.replicas().len();
             if holders != nodes {
                 return Err(target.failed(format!("only {holders} of {nodes} nodes were warmed up")));

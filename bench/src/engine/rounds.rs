@@ -46,6 +46,11 @@ impl Prepared {
         for index in &plan.targets {
             sides.push(Side::open(plan, *index, &mut engine.targets[*index], None).await?);
         }
+        // Behind all others: what is at the same place among these stands beside what is there among those.
+        let without_stages = plan.targets.iter().filter(|_| plan.spec.stages_cost);
+        for index in without_stages {
+            sides.push(Side::open_without_stages(plan, *index, &mut engine.targets[*index]).await?);
+        }
         let baseline = BaselineParts::for_case(engine, plan, load, &sides)?;
         Ok(Self { sides, baseline })
     }
@@ -94,13 +99,21 @@ impl Prepared {
         mut result: impl FnMut(usize) -> (Vec<PartResult>, Option<LadderResult>),
     ) -> Result<Measured, EngineError> {
         let baseline = self.baseline.map(BaselineParts::finish).transpose()?;
-        let mut targets = Vec::with_capacity(self.sides.len());
+        let mut targets: Vec<CaseTarget> = Vec::with_capacity(self.sides.len());
         for (index, side) in self.sides.into_iter().enumerate() {
             let (rounds, ladder) = result(index);
             let (target, chunk_bytes) = (side.target, side.chunk_bytes as u64);
             let stages = side.take_stages();
             let verdict = side.finish().await?;
-            targets.push(CaseTarget { target, chunk_bytes, rounds, ladder, phase: None, stages, verdict });
+            // Appends without stages belong to those with them.
+            if let Some(with) = targets.iter_mut().find(|with| with.target == target) {
+                with.verdict.add(&verdict);
+                if let Some(stages) = &mut with.stages {
+                    stages.without = rounds;
+                }
+            } else {
+                targets.push(CaseTarget { target, chunk_bytes, rounds, ladder, phase: None, stages, verdict });
+            }
         }
         Ok((baseline, targets))
     }

@@ -19,6 +19,12 @@ const UNMEASURED_DEPTH: usize = 16;
 /// A part appends at most this part of what its target may hold.
 const PARTS_HELD: u64 = 2;
 
+/// What receipts say, and what the names of logs say of that.
+pub(super) struct Receipts {
+    pub(super) stages: bool,
+    pub(super) mark: &'static str,
+}
+
 /// One target in one case.
 pub(super) struct Side {
     /// Its index among the targets of the run.
@@ -39,7 +45,17 @@ impl Side {
         replica_patience: Option<Duration>,
     ) -> Result<Self, EngineError> {
         let options = target.options(replica_patience);
-        Self::open_with(plan, index, target, &options).await
+        Self::open_with(plan, index, target, &options, Receipts { stages: plan.spec.stages, mark: "" }).await
+    }
+
+    /// The same appends on other logs, with receipts that say nothing.
+    pub(super) async fn open_without_stages(
+        plan: &CasePlan<'_>,
+        index: usize,
+        target: &mut Target,
+    ) -> Result<Self, EngineError> {
+        let options = target.options(None);
+        Self::open_with(plan, index, target, &options, Receipts { stages: false, mark: "plain-" }).await
     }
 
     /// The same, with logs opened as `options` says.
@@ -48,14 +64,15 @@ impl Side {
         index: usize,
         target: &mut Target,
         options: &OpenOptions,
+        receipts: Receipts,
     ) -> Result<Self, EngineError> {
         let chunk_bytes = target.chunk_bytes(plan.chunk);
         let payloads = Payloads::new(plan.seed, chunk_bytes);
-        let stages = plan.spec.stages.then(|| Rc::new(RefCell::new(StageNotes::new())));
+        let stages = receipts.stages.then(|| Rc::new(RefCell::new(StageNotes::new())));
         let mut logs = Vec::with_capacity(plan.spec.logs);
         for number in 0..plan.spec.logs {
             let store = target.client(number % plan.spec.clients).await?;
-            let name = plan.log_name(index, &number.to_string());
+            let name = plan.log_name(index, &format!("{}{number}", receipts.mark));
             logs.push(BenchLog::open(store, name, number, options.clone(), payloads.clone(), stages.clone()).await?);
         }
         let holds = target.spec.holds.map_or(u64::MAX, |size| size.0);

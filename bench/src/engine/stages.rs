@@ -93,7 +93,7 @@ impl StageNotes {
             samples: Samples::from(latencies),
             decided: *decided,
         });
-        Some(Stages { stages: stages.collect(), replicas: replicas.collect() })
+        Some(Stages { stages: stages.collect(), replicas: replicas.collect(), without: Vec::new() })
     }
 }
 

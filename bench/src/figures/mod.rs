@@ -3,6 +3,7 @@
 mod cpu;
 mod merged;
 mod ratios;
+mod stages_cost;
 #[cfg(test)]
 mod tests;
 pub mod words;
@@ -10,6 +11,7 @@ pub mod words;
 pub use cpu::CpuPerOperation;
 pub use merged::{RoundPart, in_order, measured_parts};
 pub use ratios::TargetRatios;
+pub use stages_cost::StagesCost;
 
 use crate::latencies::{Latencies, LatencySummary};
 use crate::ratios::Spread;
@@ -132,4 +134,9 @@ fn quantile_us(samples: &Samples, quantile: f64) -> f64 {
 fn cpu_seconds_per_gib(part: &PartResult) -> Option<f64> {
     let cpu = part.cpu.as_ref().filter(|_| part.bytes > 0)?;
     Some(cpu.all_us()? / 1e6 / (part.bytes as f64 / GIB))
+}
+
+/// Processor microseconds of an operation that ended well: of the client and all nodes.
+fn cpu_us_per_operation(part: &PartResult) -> Option<f64> {
+    Some(part.cpu.as_ref()?.all_us()? / (part.operations > 0).then_some(part.operations as f64)?)
 }

@@ -63,6 +63,21 @@ fn processor_time_of_an_append_is_told_process_by_process() {
     nodes.iter().for_each(|node| close(node.median, 50.0));
 }
 
+/// 400 us with them, 380 without, in every round.
+#[test]
+fn receipts_cost_what_the_rounds_say() {
+    let mut result = example::result();
+    let target = &mut result.cases[0].targets[0];
+    let cost = StagesCost::of(target).expect("was measured");
+    close(cost.p50.median, 400.0 / 380.0);
+    close(cost.bandwidth.median, 1.0);
+    close(cost.cpu.expect("known").median, 1.0);
+    target.stages.as_mut().unwrap().without[2].cpu = None;
+    assert_eq!(StagesCost::of(target).expect("latencies").cpu, None);
+    target.stages.as_mut().unwrap().without.pop();
+    assert_eq!(StagesCost::of(target), None, "a round lacks its other half");
+}
+
 /// A thousand chunks a second on each node beside four hundred writes a second of the device; of four logs nobody knows which node
 /// holds which.
 #[test]

@@ -1,6 +1,6 @@
 //! Figures and facts of a result in words: every report says them alike.
 
-use super::CpuPerOperation;
+use super::{CpuPerOperation, StagesCost};
 use crate::environment::Environment;
 use crate::ratios::Spread;
 use crate::result::{CaseLoad, CaseResult, PhaseFigure, TargetFacts, Verdict};
@@ -76,6 +76,17 @@ pub fn limit(case: &CaseResult) -> String {
     };
     format!(
         "limit: a percentile of {what} over the same percentile of a device write plus that of a loopback round trip, in the same round"
+    )
+}
+
+/// What receipts that say where the time went cost.
+#[must_use]
+pub fn stages_cost(cost: &StagesCost) -> String {
+    let cpu = cost.cpu.map_or_else(|| UNKNOWN.to_owned(), spread);
+    format!(
+        "with attribution over without, in the same rounds: p50 {}, bandwidth {}, processor time of an append {cpu}",
+        spread(cost.p50),
+        spread(cost.bandwidth)
     )
 }
 

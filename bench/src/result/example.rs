@@ -128,6 +128,7 @@ fn stages() -> Stages {
             stage("device", 200.0, 0.50, 0.55),
             stage("quorum", 20.0, 0.05, 0.05),
         ],
+        without: rounds(380.0, 1150.0, CHUNK_BYTES),
         replicas: vec![replica("a", 320.0, 1400), replica("b", 330.0, 1300), replica("c", 400.0, 300)],
     }
 }

@@ -1,6 +1,6 @@
 //! Where the time of appends went.
 
-use super::Samples;
+use super::{PartResult, Samples};
 use serde::{Deserialize, Serialize};
 
 /// The stages of appends, from their receipts ([`quarry_client::AppendTimes`]): they follow each other and add up to the
@@ -12,6 +12,8 @@ pub struct Stages {
     pub stages: Vec<Stage>,
     /// Each replica's own time from being put to its answer.
     pub replicas: Vec<ReplicaStage>,
+    /// The same appends with receipts that say nothing, in the same rounds; empty where that was not asked for.
+    pub without: Vec<PartResult>,
 }
 
 /// One stage.

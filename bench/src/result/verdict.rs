@@ -19,6 +19,15 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Takes in what is said of further chunks.
+    pub const fn add(&mut self, other: &Self) {
+        self.acknowledged += other.acknowledged;
+        self.equal += other.equal;
+        self.different += other.different;
+        self.missing += other.missing;
+        self.trimmed += other.trimmed;
+    }
+
     /// Whether every acknowledged chunk that should be there was read back equal, and there was at least one.
     #[must_use]
     pub const fn good(&self) -> bool {

@@ -46,6 +46,9 @@ pub struct CaseSpec {
     /// Whether receipts say where the time of each append went: costs a few percent. For a closed or open loop.
     #[serde(default)]
     pub stages: bool,
+    /// Whether that cost is measured: the same appends with receipts that say nothing, on logs of their own, in the same rounds.
+    #[serde(default)]
+    pub stages_cost: bool,
 }
 
 impl CaseSpec {
@@ -65,6 +68,7 @@ impl CaseSpec {
             device_in_flight: None,
             pipe: None,
             stages: false,
+            stages_cost: false,
         }
     }
 

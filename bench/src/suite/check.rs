@@ -207,6 +207,9 @@ fn check_case(case: &mut CaseSpec, targets: &[TargetSpec]) -> Result<(), SuiteEr
     if case.stages && !matches!(case.load, LoadSpec::Closed { .. } | LoadSpec::Open { .. }) {
         return place.refuse("stages = true: they are told apart under a closed or an open loop: leave it away");
     }
+    if case.stages_cost && !case.stages {
+        return place.refuse("stages_cost = true: the cost is that of stages: say stages = true, too");
+    }
     let closed = matches!(case.load, LoadSpec::Closed { .. });
     if *case.pipe.get_or_insert(baseline && closed) && !(baseline && closed) {
         return place.refuse("pipe = true: it stands beside the baseline of a closed loop only: leave it away");

@@ -134,6 +134,11 @@ fn what_does_not_go_together_is_refused() {
     refused("\"paused\" }", "\"repair\", older = \"2GiB\" }", &["older = 2GiB", "half"]);
     refused("load.closed.depth = 16", "load.open.per_second = 9\npipe = true", &["closed", "pipe = true"]);
     refused("\"paused\" }", "\"paused\" }\nstages = true", &["hurt", "stages = true"]);
+    refused(
+        "load.closed.depth = 16",
+        "load.closed.depth = 16\nstages_cost = true",
+        &["closed", "stages_cost", "stages = true"],
+    );
     let three = SMALL.replacen("count = 4", "count = 3", 1).replacen("\"paused\"", "\"repair\"", 1);
     let why = Suite::parse(&three).expect_err("no spare node").to_string();
     assert!(why.contains("start one more"), "{why}");

@@ -112,8 +112,8 @@ mod tests {
         b.cases[0].targets[0].rounds.iter_mut().for_each(|round| round.bytes /= 2);
         let half = text(&of(&a, &b, false));
         assert!(half.contains("-50.0 %") && half.contains("WORSE"), "{half}");
-        // Payload, processor time, three ratios of bandwidth and processor time; as many chunks as before.
-        assert!(half.ends_with("beyond the spread: 0 better, 5 worse"), "{half}");
+        // Payload, processor time, three ratios of bandwidth and processor time, that of receipts; as many chunks as before.
+        assert!(half.ends_with("beyond the spread: 0 better, 6 worse"), "{half}");
         let later = |seconds| BenchResult { begun_unix_seconds: seconds, ..example() };
         let runs = Comparison::of(&[later(1), later(2), later(3)], &[later(4), later(5), later(6)], false).unwrap();
         let runs = text(&runs);

@@ -2,7 +2,7 @@
 
 use crate::table::table;
 use crate::units;
-use quarry_bench::figures::{RoundFigures, TargetFigures, TargetRatios, words};
+use quarry_bench::figures::{RoundFigures, StagesCost, TargetFigures, TargetRatios, words};
 use quarry_bench::ratios::Spread;
 use quarry_bench::result::{Baseline, BenchResult, CaseResult, CaseTarget, LadderResult, PartResult, Stage, Stages};
 use std::fmt::Write;
@@ -85,6 +85,9 @@ fn of_case(result: &BenchResult, case: &CaseResult) -> String {
                 "\n{name}, where the time goes (of middling appends, of the slowest hundredth): {}",
                 shares(stages)
             );
+        }
+        if let Some(cost) = StagesCost::of(target) {
+            let _ = writeln!(text, "{name}, {}", words::stages_cost(&cost));
         }
         if let Some(ladder) = &target.ladder {
             let _ = writeln!(text, "\n{}\n\n{name}: {}", steps(result, case, target, ladder), highest(ladder));
@@ -209,6 +212,7 @@ pub(super) mod tests {
         line("nodes, nothing wrong", "1.60 (1.44 to 1.76)");
         line("limit:", "appends while it goes on, and with nothing wrong");
         line("nodes, processor time of an operation: 60.0", "50.0, 50.0, 50.0 us in the nodes' processes");
+        line("nodes, with attribution over without", "p50 1.05 (1.05 to 1.05)");
         line("nodes: longest wait for an acknowledgement", "2.10 ms (1.90 ms to 2.60 ms)");
         for (name, value) in
             [("kernel", "6.18.0"), ("disk", "ACME NVMe 1T"), ("write cache", "FUA"), ("doctor", "all 1 checks")]

@@ -97,6 +97,9 @@ pub(crate) struct CaseArgs {
     /// Have receipts say where the time of each append went: costs a few percent
     #[arg(long)]
     stages: bool,
+    /// Measure what that costs: the same appends without it, in the same rounds
+    #[arg(long, requires = "stages")]
+    stages_cost: bool,
     /// Writes in flight to the raw device (default: as many as all replicas together would have)
     #[arg(long, value_name = "COUNT")]
     device_in_flight: Option<usize>,
@@ -156,6 +159,7 @@ impl CaseArgs {
         case.logs = self.logs.unwrap_or(case.logs);
         case.clients = self.clients.unwrap_or(case.clients);
         case.stages = self.stages;
+        case.stages_cost = self.stages_cost;
         case.device_in_flight = self.device_in_flight;
         case.baseline = self.no_baseline.then_some(false);
         if let Some(phase) = self.phase {

@@ -1,5 +1,6 @@
 //! Which stage the median and the 99th percentile are made of.
 
+use crate::figures::{StagesCost, words};
 use crate::html::bars::{Stacked, stacked};
 use crate::html::escape::escape;
 use crate::html::label;
@@ -11,7 +12,10 @@ use std::fmt::Write;
 /// Shares of each stage, the latencies of each, and the replicas.
 pub(in crate::html) fn stages(result: &BenchResult, case: &CaseResult) -> String {
     let targets = case.targets.iter().filter_map(|target| Some((label(result, target), target.stages.as_ref()?)));
-    targets.map(|(name, stages)| of_target(&name, stages)).collect()
+    let all: String = targets.map(|(name, stages)| of_target(&name, stages)).collect();
+    let costs = case.targets.iter().filter_map(|target| Some((label(result, target), StagesCost::of(target)?)));
+    let costs = costs.map(|(name, cost)| format!("<p>{}, {}</p>\n", escape(&name), escape(&words::stages_cost(&cost))));
+    all + &costs.collect::<String>()
 }
 
 fn of_target(name: &str, stages: &Stages) -> String {

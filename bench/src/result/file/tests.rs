@@ -163,11 +163,12 @@ fn the_document_names_every_field_and_no_other() {
 }
 
 /// Where parts of rounds stand.
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 7] = [
     "cases[].baseline.device[].",
     "cases[].baseline.loopback[].",
     "cases[].baseline.pipe[].",
     "cases[].targets[].rounds[].",
     "cases[].targets[].ladder.steps[].part.",
     "cases[].targets[].phase.healthy[].",
+    "cases[].targets[].stages.without[].",
 ];
