@@ -216,6 +216,11 @@ fn targets(a: &TargetFacts, b: &TargetFacts) -> Vec<FieldDifference> {
     fields.same("replicas", &a.replicas, &b.replicas);
     fields.same("ack_quorum", &a.ack_quorum, &b.ack_quorum);
     fields.same("on_this_machine", &a.on_this_machine, &b.on_this_machine);
+    fields.same("number of disks", &a.disks.len(), &b.disks.len());
+    for (a, b) in a.disks.iter().zip(&b.disks) {
+        fields.same("disks.model", &a.model, &b.model);
+        fields.same("disks.file_system", &a.file_system, &b.file_system);
+    }
     fields.found
 }
 

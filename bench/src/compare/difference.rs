@@ -2,7 +2,7 @@
 
 use crate::figures::{StagesCost, TargetFigures};
 use crate::ratios::Spread;
-use crate::result::{CaseResult, CaseTarget, PhaseFigure, TargetFacts};
+use crate::result::{BenchResult, CaseResult, CaseTarget, PhaseFigure};
 use serde::Serialize;
 
 /// Fewest values whose least and most say anything about how far they lie apart.
@@ -90,7 +90,7 @@ impl Change {
 }
 
 /// A case on a target, as one run has it.
-pub(super) type Measured<'a> = (&'a TargetFacts, &'a CaseResult, &'a CaseTarget);
+pub(super) type Measured<'a> = (&'a BenchResult, &'a CaseResult, &'a CaseTarget);
 
 /// One figure of one run, over its rounds.
 struct Figure {
@@ -110,7 +110,8 @@ pub(super) fn of(a: &[Measured<'_>], b: &[Measured<'_>], basis: Basis) -> Vec<Di
         a.iter().chain(b).map(|(_, _, target)| target.ladder.as_ref().map(|ladder| ladder.highest_per_second));
     let first = rates.next();
     let same_rate = rates.all(|rate| Some(rate) == first);
-    let (facts, case, target) = a[0];
+    let (run, case, target) = a[0];
+    let facts = &run.targets[target.target];
     let difference = |figure: &Figure| {
         let [left, right] = [side(&of_a, figure, basis)?, side(&of_b, figure, basis)?];
         let change = Change::of(left.0, right.0, left.1.min(right.1), figure.better);
@@ -133,9 +134,9 @@ fn side(runs: &[Vec<Figure>], wanted: &Figure, basis: Basis) -> Option<(Spread, 
     })
 }
 
-fn figures((facts, case, target): &Measured<'_>) -> Vec<Figure> {
+fn figures((run, case, target): &Measured<'_>) -> Vec<Figure> {
     let mut all = Vec::new();
-    if let Some(figures) = TargetFigures::of(facts, case, target) {
+    if let Some(figures) = TargetFigures::of(run, case, target) {
         let rounds = figures.rounds.count;
         let of_rate = |(name, unit, better, spread): Named| Figure {
             name: name.to_owned(),

@@ -82,7 +82,7 @@ fn find<'a>(run: &'a BenchResult, case: &str, target: &str, chunk_bytes: u64) ->
     let case = run.cases.iter().find(|found| found.name == case)?;
     let same = |found: &&CaseTarget| run.targets[found.target].name == target && found.chunk_bytes == chunk_bytes;
     let found = case.targets.iter().find(same)?;
-    Some((&run.targets[found.target], case, found))
+    Some((run, case, found))
 }
 
 /// Of all ways to deal so many values to two sides, those in which one side has all the smaller ones.

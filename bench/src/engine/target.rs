@@ -2,11 +2,12 @@
 
 use super::EngineError;
 use crate::drive::CpuClock;
+use crate::environment::DiskFacts;
 use crate::local_cluster::{LocalCluster, LocalClusterPlan};
 use crate::result::{TargetFacts, TargetKind};
 use crate::suite::{EmulatedKind, NodesSpec, TargetSpec};
 use crate::tiers::Emulated;
-use quarry_client::bucket::BucketKind;
+use quarry_client::bucket::{BucketKind, BucketPlace};
 use quarry_client::store_url::{StorePlace, StoreUrl};
 use quarry_client::{ChunkStore, CreateMode, OpenOptions, QuorumStore, connect_to_quorum};
 use quarry_protocol::limits::{WINDOW_BYTES_MAX, WINDOW_CHUNKS_MAX};
@@ -195,13 +196,15 @@ fn facts(spec: &TargetSpec, reach: &Reach, store: &QuorumStore) -> Result<Target
         replicas: spec.replicas.unwrap_or(capabilities.replicas),
         ack_quorum: spec.ack.unwrap_or(capabilities.ack_quorum),
         on_this_machine,
+        disks: Vec::new(),
     };
     Ok(match reach {
         Reach::Own(cluster) => {
             let spin_us = spec.nodes.as_ref().map_or(0, |nodes| nodes.spin_us);
             let place =
                 format!("{} processes of this binary, one shard each, spin {spin_us} us", cluster.nodes().len());
-            facts(TargetKind::Nodes, place, OF_NODES, true)
+            let disks = cluster.nodes().first().map(|node| DiskFacts::of(node.data())).into_iter().collect();
+            TargetFacts { disks, ..facts(TargetKind::Nodes, place, OF_NODES, true) }
         }
         Reach::Emulated(emulated) => {
             let kind =
@@ -228,12 +231,29 @@ fn facts(spec: &TargetSpec, reach: &Reach, store: &QuorumStore) -> Result<Target
                     facts(TargetKind::Nodes, place, OF_NODES, nodes.iter().all(|node| is_loopback(node)))
                 }
                 StorePlace::Buckets { places, .. } => match kind_of(places[0].kind) {
-                    TargetKind::Directories => facts(TargetKind::Directories, place, OF_DIRECTORIES, true),
+                    TargetKind::Directories => {
+                        let disks = directories(&places);
+                        TargetFacts { disks, ..facts(TargetKind::Directories, place, OF_DIRECTORIES, true) }
+                    }
                     kind => facts(kind, place, OF_BUCKETS, false),
                 },
             }
         }
     })
+}
+
+/// The disks that directories lie on, each once.
+fn directories(places: &[BucketPlace]) -> Vec<DiskFacts> {
+    let mut disks: Vec<DiskFacts> = Vec::new();
+    for place in places {
+        let path = Path::new("/").join(&place.prefix);
+        // It may not be made yet.
+        let disk = path.ancestors().find(|path| path.is_dir()).map_or_else(DiskFacts::default, DiskFacts::of);
+        if !disks.iter().any(|known| known.is_same_disk(&disk)) {
+            disks.push(disk);
+        }
+    }
+    disks
 }
 
 const fn kind_of(kind: BucketKind) -> TargetKind {

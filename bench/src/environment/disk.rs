@@ -53,6 +53,15 @@ impl DiskFacts {
         facts
     }
 
+    /// Whether both are known to be the same one: by device, or where a file system has none, by where it is mounted.
+    #[must_use]
+    pub fn is_same_disk(&self, other: &Self) -> bool {
+        match (&self.device, &other.device) {
+            (None, None) => self.mount_point.is_some() && self.mount_point == other.mount_point,
+            (device, others) => device == others,
+        }
+    }
+
     fn read_queue(&mut self, queue: &Path) {
         let number = |name| trimmed(queue.join(name)).and_then(|text| text.parse::<u64>().ok());
         self.logical_block_bytes = number("logical_block_size");
@@ -164,6 +173,22 @@ mod tests {
         assert_eq!(model_of(&block("virtual")).as_deref(), Some("virtio_blk, no model"));
         assert_eq!(model_of(&block("mapped")).as_deref(), Some("ACME NVMe 1T"));
         assert_eq!(model_of(&block("none")), None);
+    }
+
+    #[test]
+    fn disks_are_told_apart_and_the_unknown_is_no_disk() {
+        let disk = |device: Option<&str>, mount_point: Option<&str>| DiskFacts {
+            device: device.map(str::to_owned),
+            mount_point: mount_point.map(str::to_owned),
+            ..DiskFacts::default()
+        };
+        let (one, other, memory) =
+            (disk(Some("vda"), Some("/")), disk(Some("vdb"), Some("/mnt")), disk(None, Some("/tmp")));
+        assert!(one.is_same_disk(&disk(Some("vda"), Some("/home"))) && memory.is_same_disk(&memory));
+        assert!(
+            !one.is_same_disk(&other) && !one.is_same_disk(&memory) && !memory.is_same_disk(&disk(None, Some("/run")))
+        );
+        assert!(!DiskFacts::default().is_same_disk(&DiskFacts::default()));
     }
 
     /// What is not known is said as unknown, never guessed.

@@ -10,12 +10,12 @@ pub mod words;
 
 pub use cpu::CpuPerOperation;
 pub use merged::{RoundPart, in_order, measured_parts};
-pub use ratios::TargetRatios;
+pub use ratios::{RatioDevice, TargetRatios};
 pub use stages_cost::StagesCost;
 
 use crate::latencies::{Latencies, LatencySummary};
 use crate::ratios::Spread;
-use crate::result::{CaseResult, CaseTarget, LadderStep, PartResult, Samples, TargetFacts};
+use crate::result::{BenchResult, CaseResult, CaseTarget, LadderStep, PartResult, Samples};
 use quarry_protocol::limits::BLOCK_BYTES;
 use serde::Serialize;
 
@@ -64,23 +64,24 @@ pub struct RoundFigures {
 impl TargetFigures {
     /// Of one case on one target; `None` where nothing was measured. For a ladder, those of the highest rate that held.
     #[must_use]
-    pub fn of(facts: &TargetFacts, case: &CaseResult, target: &CaseTarget) -> Option<Self> {
-        Self::of_parts(facts, case, target.chunk_bytes, &measured_parts(target))
+    pub fn of(run: &BenchResult, case: &CaseResult, target: &CaseTarget) -> Option<Self> {
+        Self::of_parts(run, case, target, &measured_parts(target))
     }
 
     /// Of the appends of a phase with nothing wrong; `None` where there are none.
     #[must_use]
-    pub fn of_healthy(facts: &TargetFacts, case: &CaseResult, target: &CaseTarget) -> Option<Self> {
-        Self::of_parts(facts, case, target.chunk_bytes, &in_order(&target.phase.as_ref()?.healthy))
+    pub fn of_healthy(run: &BenchResult, case: &CaseResult, target: &CaseTarget) -> Option<Self> {
+        Self::of_parts(run, case, target, &in_order(&target.phase.as_ref()?.healthy))
     }
 
     /// Of one step of a ladder.
     #[must_use]
-    pub fn of_step(facts: &TargetFacts, case: &CaseResult, target: &CaseTarget, step: &LadderStep) -> Option<Self> {
-        Self::of_parts(facts, case, target.chunk_bytes, &[(step.round, &step.part)])
+    pub fn of_step(run: &BenchResult, case: &CaseResult, target: &CaseTarget, step: &LadderStep) -> Option<Self> {
+        Self::of_parts(run, case, target, &[(step.round, &step.part)])
     }
 
-    fn of_parts(facts: &TargetFacts, case: &CaseResult, chunk_bytes: u64, parts: &[RoundPart<'_>]) -> Option<Self> {
+    fn of_parts(run: &BenchResult, case: &CaseResult, target: &CaseTarget, parts: &[RoundPart<'_>]) -> Option<Self> {
+        let (facts, disk, chunk_bytes) = (&run.targets[target.target], &run.environment.disk, target.chunk_bytes);
         if parts.is_empty() {
             return None;
         }
@@ -89,7 +90,7 @@ impl TargetFigures {
             .baseline
             .as_ref()
             .filter(|baseline| baseline.write_bytes == chunk_bytes.next_multiple_of(u64::from(BLOCK_BYTES)));
-        let ratios = baseline.and_then(|baseline| TargetRatios::of(facts, case.logs, baseline, parts));
+        let ratios = baseline.and_then(|baseline| TargetRatios::of(facts, disk, case.logs, baseline, parts));
         let parts: Vec<_> = parts.iter().map(|(_, part)| *part).collect();
         let rounds = RoundFigures::of(&parts);
         Some(Self {

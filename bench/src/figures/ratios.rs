@@ -1,13 +1,37 @@
 //! A target beside what the device and the loopback make possible, round by round.
 
 use super::{RoundPart, cpu_seconds_per_gib, quantile_us};
+use crate::environment::DiskFacts;
 use crate::ratios::Spread;
 use crate::result::{Baseline, PartResult, TargetFacts, TargetKind};
 use serde::Serialize;
 
+/// Whether a ratio is to the device that a target writes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RatioDevice {
+    /// It is.
+    Same,
+    /// It writes to another disk of this machine: the ratio compares two disks.
+    Other,
+    /// It writes to no disk that is known here: elsewhere, or memory.
+    NoneHere,
+}
+
+impl RatioDevice {
+    fn of(facts: &TargetFacts, disk: &DiskFacts) -> Self {
+        if facts.disks.is_empty() {
+            return Self::NoneHere;
+        }
+        if facts.disks.iter().all(|own| own.is_same_disk(disk)) { Self::Same } else { Self::Other }
+    }
+}
+
 /// Ratios of each round, and how far the rounds lie apart.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TargetRatios {
+    /// Whether the device of the baseline is where the target writes.
+    pub device: RatioDevice,
     /// `p50 / (device p50 + loopback p50)`.
     pub p50: Spread,
     /// `p99 / (device p99 + loopback p99)`.
@@ -26,7 +50,13 @@ pub struct TargetRatios {
 impl TargetRatios {
     /// Of `parts` beside what the baseline measured in the same rounds; `None` if one of them has nothing beside it.
     #[must_use]
-    pub fn of(facts: &TargetFacts, logs: usize, baseline: &Baseline, parts: &[RoundPart<'_>]) -> Option<Self> {
+    pub fn of(
+        facts: &TargetFacts,
+        disk: &DiskFacts,
+        logs: usize,
+        baseline: &Baseline,
+        parts: &[RoundPart<'_>],
+    ) -> Option<Self> {
         let latency = |quantile: f64| {
             let limit = |round: usize| {
                 let [device, loopback] = [baseline.device.get(round)?, baseline.loopback.get(round)?];
@@ -43,6 +73,7 @@ impl TargetRatios {
         let per_second = |part: &PartResult| (part.bytes > 0).then(|| part.operations_per_second());
         let on_device = facts.on_this_machine && matches!(facts.kind, TargetKind::Nodes | TargetKind::Directories);
         Some(Self {
+            device: RatioDevice::of(facts, disk),
             p50: latency(0.5)?,
             p99: latency(0.99)?,
             bandwidth: on_device.then(|| over(&baseline.device, facts.replicas as f64, bandwidth)).flatten(),

@@ -1,5 +1,6 @@
 use super::*;
-use crate::result::{Baseline, CpuTime, example};
+use crate::environment::DiskFacts;
+use crate::result::{Baseline, CpuTime, TargetFacts, example};
 
 fn close(got: f64, wanted: f64) {
     assert!((got - wanted).abs() <= wanted.abs() * 0.005, "got {got}, wanted {wanted}");
@@ -8,7 +9,7 @@ fn close(got: f64, wanted: f64) {
 fn figures(case: usize, target: usize) -> TargetFigures {
     let result = example::result();
     let (case, target) = (&result.cases[case], &result.cases[case].targets[target]);
-    TargetFigures::of(&result.targets[target.target], case, target).expect("it was measured")
+    TargetFigures::of(&result, case, target).expect("it was measured")
 }
 
 /// By hand: medians 400, 360, 440 us; 65,536,000 bytes in a second; 0.21 s of processor for those.
@@ -35,7 +36,7 @@ fn percentiles_are_of_merged_samples() {
     rounds[2] = example::part(1000.0, 2000.0, 4096);
     result.cases[0].targets[0].rounds = rounds;
     let case = &result.cases[0];
-    let figures = TargetFigures::of(&result.targets[0], case, &case.targets[0]).unwrap();
+    let figures = TargetFigures::of(&result, case, &case.targets[0]).unwrap();
     let mean = f64::from(2 * 200 + 2000) / 3.0;
     assert!(figures.from_due.p99_us > 1.5 * mean, "{}", figures.from_due.p99_us);
 }
@@ -86,8 +87,11 @@ fn chunks_of_a_node_are_beside_writes_of_the_device() {
     let (facts, case) = (&result.targets[0], &result.cases[0]);
     let mut baseline = case.baseline.clone().unwrap();
     baseline.device.iter_mut().for_each(|part| part.operations = 400);
-    let of =
-        |logs| TargetRatios::of(facts, logs, &baseline, &in_order(&case.targets[0].rounds)).unwrap().chunks_per_node;
+    let of = |logs| {
+        TargetRatios::of(facts, &result.environment.disk, logs, &baseline, &in_order(&case.targets[0].rounds))
+            .unwrap()
+            .chunks_per_node
+    };
     close(of(1).expect("one log").median, 2.5);
     assert_eq!(of(4), None);
 }
@@ -97,9 +101,9 @@ fn chunks_of_a_node_are_beside_writes_of_the_device() {
 #[test]
 fn a_step_is_beside_the_device_of_its_own_round() {
     let result = example::result();
-    let (facts, case) = (&result.targets[0], &result.cases[2]);
+    let case = &result.cases[2];
     let steps = &case.targets[0].ladder.as_ref().unwrap().steps;
-    let p50 = |step| TargetFigures::of_step(facts, case, &case.targets[0], step).unwrap().ratios.unwrap().p50.median;
+    let p50 = |step| TargetFigures::of_step(&result, case, &case.targets[0], step).unwrap().ratios.unwrap().p50.median;
     close(p50(&steps[1]), 1.6);
     close(p50(&steps[2]), 400.0 / 450.0);
     close(figures(2, 0).ratios.expect("a baseline").p50.median, 400.0 / 450.0);
@@ -110,13 +114,12 @@ fn a_step_is_beside_the_device_of_its_own_round() {
 fn phases_are_beside_the_device_too() {
     let mut result = example::result();
     close(figures(3, 0).ratios.expect("a baseline").p50.median, 1.8);
-    let facts = result.targets[0].clone();
-    let healthy = TargetFigures::of_healthy(&facts, &result.cases[3], &result.cases[3].targets[0]).expect("healthy");
+    let healthy = TargetFigures::of_healthy(&result, &result.cases[3], &result.cases[3].targets[0]).expect("healthy");
     close(healthy.ratios.expect("a baseline").p50.median, 1.6);
-    assert_eq!(TargetFigures::of_healthy(&facts, &result.cases[0], &result.cases[0].targets[0]), None);
-    let case = &mut result.cases[3];
-    case.targets[0].rounds.iter_mut().for_each(|part| part.bytes = 0);
-    let ratios = TargetFigures::of(&facts, case, &case.targets[0]).unwrap().ratios.expect("latencies");
+    assert_eq!(TargetFigures::of_healthy(&result, &result.cases[0], &result.cases[0].targets[0]), None);
+    result.cases[3].targets[0].rounds.iter_mut().for_each(|part| part.bytes = 0);
+    let case = &result.cases[3];
+    let ratios = TargetFigures::of(&result, case, &case.targets[0]).unwrap().ratios.expect("latencies");
     assert_eq!((ratios.bandwidth, ratios.chunks_per_node), (None, None));
 }
 
@@ -125,34 +128,52 @@ fn phases_are_beside_the_device_too() {
 fn no_bandwidth_is_compared_with_a_device_that_is_not_used() {
     let result = example::result();
     let case = &result.cases[0];
-    let baseline = case.baseline.as_ref().unwrap();
-    let emulated = TargetRatios::of(&result.targets[1], 1, baseline, &in_order(&case.targets[1].rounds)).unwrap();
+    let (baseline, disk) = (case.baseline.as_ref().unwrap(), &result.environment.disk);
+    let emulated = TargetRatios::of(&result.targets[1], disk, 1, baseline, &in_order(&case.targets[1].rounds)).unwrap();
     assert_eq!((emulated.bandwidth, emulated.pipe_bandwidth), (None, None));
     close(emulated.p50.median, 5200.0 / 250.0);
     let elsewhere = TargetFacts { on_this_machine: false, ..result.targets[0].clone() };
-    assert_eq!(TargetRatios::of(&elsewhere, 1, baseline, &in_order(&case.targets[0].rounds)).unwrap().bandwidth, None);
+    assert_eq!(
+        TargetRatios::of(&elsewhere, disk, 1, baseline, &in_order(&case.targets[0].rounds)).unwrap().bandwidth,
+        None
+    );
 }
 
 /// What is not known of one round is not known of all, and nothing is divided by nothing.
 #[test]
 fn figures_that_cannot_be_told_are_absent() {
-    let mut result = example::result();
-    let facts = result.targets[0].clone();
-    let case = &mut result.cases[0];
-    case.targets[0].rounds[1].cpu = None;
-    let figures = TargetFigures::of(&facts, case, &case.targets[0]).unwrap();
-    assert_eq!(figures.rounds.cpu_seconds_per_gib, None);
-    assert_eq!(figures.ratios.unwrap().pipe_cpu, None);
-    case.targets[0].rounds[1].cpu = Some(CpuTime { client_us: 1.0, nodes_us: None });
-    let figures = TargetFigures::of(&facts, case, &case.targets[0]).unwrap();
+    let with_cpu = |cpu: Option<CpuTime>| {
+        let mut result = example::result();
+        result.cases[0].targets[0].rounds[1].cpu = cpu;
+        let case = &result.cases[0];
+        TargetFigures::of(&result, case, &case.targets[0]).unwrap()
+    };
+    let figures = with_cpu(None);
+    assert_eq!((figures.rounds.cpu_seconds_per_gib, figures.ratios.unwrap().pipe_cpu), (None, None));
+    let figures = with_cpu(Some(CpuTime { client_us: 1.0, nodes_us: None }));
     assert_eq!(figures.rounds.cpu_seconds_per_gib, None, "a node that ended is not a node that took nothing");
-    let cpu = figures.rounds.cpu.expect("the client's is known");
-    assert_eq!(cpu.nodes_us, None);
-    case.targets[0].rounds[1].cpu = Some(CpuTime { client_us: 1.0, nodes_us: Some(Vec::new()) });
-    case.targets[0].rounds[1].bytes = 0;
-    assert_eq!(RoundFigures::of(&[&case.targets[0].rounds[1]]).cpu_seconds_per_gib, None);
-    let nothing = Baseline::default();
-    assert_eq!(TargetRatios::of(&facts, 1, &nothing, &in_order(&case.targets[0].rounds)), None);
+    assert_eq!(figures.rounds.cpu.expect("the client's is known").nodes_us, None);
+    let result = example::result();
+    let mut part = result.cases[0].targets[0].rounds[1].clone();
+    part.bytes = 0;
+    assert_eq!(RoundFigures::of(&[&part]).cpu_seconds_per_gib, None);
+    let (nothing, disk) = (Baseline::default(), &result.environment.disk);
+    assert_eq!(TargetRatios::of(&result.targets[0], disk, 1, &nothing, &[(0, &part)]), None);
+}
+
+/// The same disk, one of this machine that is another, and a store that has none here.
+#[test]
+fn ratios_say_whose_device_they_are_to() {
+    let mut result = example::result();
+    let device = |result: &BenchResult, target: usize| {
+        let case = &result.cases[0];
+        TargetFigures::of(result, case, &case.targets[target]).unwrap().ratios.unwrap().device
+    };
+    assert_eq!((device(&result, 0), device(&result, 1)), (RatioDevice::Same, RatioDevice::NoneHere));
+    let another = DiskFacts { device: Some("sdb".to_owned()), ..result.environment.disk.clone() };
+    // One directory of several on another disk is enough.
+    result.targets[0].disks.push(another);
+    assert_eq!(device(&result, 0), RatioDevice::Other);
 }
 
 /// A ladder's figures are those of the highest rate that held; of the slowest if none did.
@@ -163,6 +184,6 @@ fn a_ladder_is_as_good_as_its_highest_rate_that_held() {
     let ladder = result.cases[2].targets[0].ladder.as_mut().unwrap();
     ladder.highest_per_second = None;
     let case = &result.cases[2];
-    let figures = TargetFigures::of(&result.targets[0], case, &case.targets[0]).unwrap();
+    let figures = TargetFigures::of(&result, case, &case.targets[0]).unwrap();
     close(figures.rounds.p99_us.median, 900.0);
 }

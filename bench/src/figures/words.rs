@@ -1,7 +1,7 @@
 //! Figures and facts of a result in words: every report says them alike.
 
-use super::{CpuPerOperation, StagesCost};
-use crate::environment::Environment;
+use super::{CpuPerOperation, RatioDevice, StagesCost, TargetRatios};
+use crate::environment::{DiskFacts, Environment};
 use crate::ratios::Spread;
 use crate::result::{CaseLoad, CaseResult, PhaseFigure, TargetFacts, Verdict};
 use crate::units::{bytes, decimals, latency};
@@ -21,12 +21,6 @@ pub fn spread(spread: Spread) -> String {
 #[must_use]
 pub fn spread_or_dash(figure: Option<Spread>) -> String {
     figure.map_or_else(|| "-".to_owned(), spread)
-}
-
-/// A figure of a single round, or a dash where there is none.
-#[must_use]
-pub fn once_or_dash(figure: Option<Spread>) -> String {
-    figure.map_or_else(|| "-".to_owned(), |Spread { median, .. }| format!("{median:.*}", decimals(median)))
 }
 
 /// Payload in MiB/s; a dash where no payload is what matters.
@@ -127,7 +121,46 @@ pub fn verdict(verdict: &Verdict) -> String {
 pub fn target(facts: &TargetFacts) -> String {
     let place = if facts.on_this_machine { ", all on this machine" } else { "" };
     let (ack, replicas) = (facts.ack_quorum, facts.replicas);
-    format!("{}; {ack} of {replicas} acknowledge{place}; durability: {}", facts.place, facts.durability)
+    let disks: Vec<_> = facts.disks.iter().map(disk).collect();
+    let disks = if disks.is_empty() { "none known here".to_owned() } else { disks.join(", ") };
+    format!("{}; {ack} of {replicas} acknowledge{place}; disk: {disks}; durability: {}", facts.place, facts.durability)
+}
+
+fn disk(disk: &DiskFacts) -> String {
+    let known = |text: &Option<String>| text.clone().unwrap_or_else(|| UNKNOWN.to_owned());
+    format!(
+        "{} ({}), {} at {}",
+        known(&disk.device),
+        known(&disk.model),
+        known(&disk.file_system),
+        known(&disk.mount_point)
+    )
+}
+
+/// A ratio to the device, or a dash where there is none; one to a device that the target does not write to says so.
+#[must_use]
+pub fn ratio_or_dash(ratios: Option<&TargetRatios>, of: fn(&TargetRatios) -> Option<Spread>) -> String {
+    marked(ratios, of, spread)
+}
+
+/// The same of a single round.
+#[must_use]
+pub fn ratio_once_or_dash(ratios: Option<&TargetRatios>, of: fn(&TargetRatios) -> Option<Spread>) -> String {
+    marked(ratios, of, |Spread { median, .. }| format!("{median:.*}", decimals(median)))
+}
+
+fn marked(
+    ratios: Option<&TargetRatios>,
+    of: fn(&TargetRatios) -> Option<Spread>,
+    text: impl Fn(Spread) -> String,
+) -> String {
+    let Some((ratios, ratio)) = ratios.and_then(|ratios| Some((ratios, of(ratios)?))) else { return "-".to_owned() };
+    let mark = match ratios.device {
+        RatioDevice::Same => "",
+        RatioDevice::Other => ", OTHER DISK",
+        RatioDevice::NoneHere => ", no disk here",
+    };
+    format!("{}{mark}", text(ratio))
 }
 
 /// The environment, name and value, in the order in which it is read.

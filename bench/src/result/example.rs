@@ -67,6 +67,7 @@ fn nodes() -> TargetFacts {
         replicas: 3,
         ack_quorum: 2,
         on_this_machine: true,
+        disks: vec![disk()],
     }
 }
 
@@ -77,6 +78,7 @@ fn express() -> TargetFacts {
         place: "a server in this process".to_owned(),
         emulated: true,
         durability: "none: in the memory of this process".to_owned(),
+        disks: Vec::new(),
         ..nodes()
     }
 }
@@ -160,6 +162,23 @@ fn phase() -> CaseTarget {
     CaseTarget { phase, ..on(0, rounds(450.0, 2400.0, CHUNK_BYTES)) }
 }
 
+fn disk() -> DiskFacts {
+    let text = |text: &str| Some(text.to_owned());
+    DiskFacts {
+        file_system: text("ext4"),
+        mount_point: text("/"),
+        mount_options: text("rw,relatime"),
+        device: text("nvme0n1"),
+        model: text("ACME NVMe 1T"),
+        logical_block_bytes: Some(512),
+        physical_block_bytes: Some(4096),
+        write_cache: text("write back"),
+        fua: Some(true),
+        scheduler: text("none"),
+        rotational: Some(false),
+    }
+}
+
 /// The environment of the example.
 pub(crate) fn environment() -> Environment {
     let text = |text: &str| Some(text.to_owned());
@@ -170,19 +189,7 @@ pub(crate) fn environment() -> Environment {
         governor: text("performance"),
         virtualisation: text("none"),
         memory_bytes: Some(8 << 30),
-        disk: DiskFacts {
-            file_system: text("ext4"),
-            mount_point: text("/"),
-            mount_options: text("rw,relatime"),
-            device: text("nvme0n1"),
-            model: text("ACME NVMe 1T"),
-            logical_block_bytes: Some(512),
-            physical_block_bytes: Some(4096),
-            write_cache: text("write back"),
-            fua: Some(true),
-            scheduler: text("none"),
-            rotational: Some(false),
-        },
+        disk: disk(),
         version: "0.1.0".to_owned(),
         git_revision: "0123456789abcdef0123456789abcdef01234567".to_owned(),
         optimised: true,

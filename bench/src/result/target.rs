@@ -1,5 +1,6 @@
 //! What was measured.
 
+use crate::environment::DiskFacts;
 use serde::{Deserialize, Serialize};
 
 /// One store.
@@ -22,6 +23,8 @@ pub struct TargetFacts {
     pub ack_quorum: usize,
     /// Whether all replicas share this machine, and its one disk, with the client.
     pub on_this_machine: bool,
+    /// The disks of this machine that it writes to, as far as they are known; empty for one elsewhere or in memory.
+    pub disks: Vec<DiskFacts>,
 }
 
 /// What a store is made of.

@@ -2,8 +2,7 @@
 
 use crate::table::table;
 use crate::units;
-use quarry_bench::figures::{RoundFigures, StagesCost, TargetFigures, TargetRatios, words};
-use quarry_bench::ratios::Spread;
+use quarry_bench::figures::{RoundFigures, StagesCost, TargetFigures, words};
 use quarry_bench::result::{Baseline, BenchResult, CaseResult, CaseTarget, LadderResult, PartResult, Stage, Stages};
 use std::fmt::Write;
 
@@ -39,11 +38,11 @@ fn lines(result: &BenchResult, case: &CaseResult) -> Vec<Line> {
     let mut lines = Vec::new();
     for target in &case.targets {
         let (facts, chunk) = (&result.targets[target.target], units::bytes(target.chunk_bytes));
-        let measured = TargetFigures::of(facts, case, target).map(|figures| {
+        let measured = TargetFigures::of(result, case, target).map(|figures| {
             let verdict = words::verdict(&target.verdict);
             Line { label: facts.label(), chunk: chunk.clone(), figures, verdict }
         });
-        let healthy = TargetFigures::of_healthy(facts, case, target).map(|figures| {
+        let healthy = TargetFigures::of_healthy(result, case, target).map(|figures| {
             let label = format!("{}, nothing wrong", facts.label());
             Line { label, chunk, figures, verdict: "as above".to_owned() }
         });
@@ -114,7 +113,7 @@ fn latencies(line: &Line) -> [String; 9] {
 /// Medians of the rounds with their spread.
 fn beside(line: &Line) -> [String; 10] {
     let figures = &line.figures;
-    let ratio = |of: fn(&TargetRatios) -> Option<Spread>| words::spread_or_dash(figures.ratios.as_ref().and_then(of));
+    let ratio = |of| words::ratio_or_dash(figures.ratios.as_ref(), of);
     [
         line.label.clone(),
         format!("{:.0}", figures.rounds.operations_per_second.median),
@@ -131,10 +130,9 @@ fn beside(line: &Line) -> [String; 10] {
 
 /// Every rate that was tried, beside the limit of its own round.
 fn steps(result: &BenchResult, case: &CaseResult, target: &CaseTarget, ladder: &LadderResult) -> String {
-    let facts = &result.targets[target.target];
     let rows = ladder.steps.iter().filter_map(|step| {
-        let figures = TargetFigures::of_step(facts, case, target, step)?;
-        let ratio = |of: fn(&TargetRatios) -> Option<Spread>| words::once_or_dash(figures.ratios.as_ref().and_then(of));
+        let figures = TargetFigures::of_step(result, case, target, step)?;
+        let ratio = |of| words::ratio_once_or_dash(figures.ratios.as_ref(), of);
         Some([
             format!("{:.0}/s", step.per_second),
             if step.held { "held".to_owned() } else { "BROKE".to_owned() },
@@ -220,6 +218,7 @@ pub(super) mod tests {
             line(name, value);
         }
         line("build", "0123456789abcdef");
+        line("nodes:", "disk: nvme0n1 (ACME NVMe 1T), ext4 at /");
         line("nodes:", "durability: written with O_DIRECT|O_DSYNC");
     }
 
@@ -230,6 +229,16 @@ pub(super) mod tests {
         assert!(named >= 3, "{text}");
         assert_eq!(text.matches("s3express (emulated)").count(), named, "{text}");
         assert!(text.contains("says nothing about the stores themselves"), "{text}");
+    }
+
+    #[test]
+    fn ratios_to_a_disk_that_is_not_used_say_so() {
+        let mut result = example();
+        let text_of = |result: &BenchResult| text(result);
+        assert!(!text_of(&result).contains("OTHER DISK"));
+        assert!(text_of(&result).contains("20.8 (20.8 to 20.8), no disk here"), "{}", text_of(&result));
+        result.targets[0].disks[0].device = Some("sdb".to_owned());
+        assert!(text_of(&result).contains("1.60 (1.60 to 1.60), OTHER DISK"), "{}", text_of(&result));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::running::{directory, quarry};
 use quarry_bench::figures::TargetFigures;
-use quarry_bench::result::{BenchResult, CaseLoad, CaseResult, CaseTarget, SCHEMA, TargetKind};
+use quarry_bench::result::{BenchResult, CaseLoad, CaseResult, CaseTarget, PartResult, SCHEMA, TargetKind};
 
 /// Every load and phase once, for a moment each.
 const SUITE: &str = r#"
@@ -94,6 +94,7 @@ fn a_suite_runs_on_nodes_of_its_own_and_leaves_its_result() {
     let nodes = &result.targets[0];
     assert_eq!((nodes.kind, nodes.replicas, nodes.ack_quorum, nodes.emulated), (TargetKind::Nodes, 3, 2, false));
     assert!(nodes.on_this_machine && nodes.durability.contains("O_DSYNC"), "{nodes:?}");
+    assert!(nodes.disks.len() == 1 && nodes.disks[0].is_same_disk(&result.environment.disk), "{nodes:?}");
     let [small, closed, at_five, open, ladder, slow, paused, killed, takeover, restart, repair] = &result.cases[..]
     else {
         panic!("{:?}", result.cases)
@@ -111,7 +112,7 @@ fn a_suite_runs_on_nodes_of_its_own_and_leaves_its_result() {
             .as_ref()
             .is_some_and(|cpu| cpu.nodes_us.as_ref().is_some_and(|nodes| nodes.len() == 4))
     );
-    let figures = TargetFigures::of(nodes, at_five, only(at_five)).expect("was measured");
+    let figures = TargetFigures::of(&result, at_five, only(at_five)).expect("was measured");
     assert_eq!(at_five.baseline.as_ref().expect("a baseline").device_in_flight, 5);
     assert!(figures.ratios.and_then(|ratios| ratios.chunks_per_node).expect("one log on nodes").median > 0.0);
     assert_eq!((&open.load, only(open).rounds[0].operations), (&CaseLoad::Open { per_second: 50.0 }, 10));
@@ -127,8 +128,12 @@ fn a_suite_runs_on_nodes_of_its_own_and_leaves_its_result() {
         assert_eq!(only(case).phase.as_ref().expect("a phase").healthy.len(), 1, "{}", case.name);
     }
     assert!(figure(killed, "longest wait for an acknowledgement after") > 0.0);
+    // What a process took that was killed meanwhile is not known; of the healthy part it is.
+    let nodes_us = |part: &PartResult| part.cpu.as_ref().expect("nodes of the run").nodes_us.clone();
+    assert_eq!(nodes_us(&only(killed).rounds[0]), None);
+    assert!(nodes_us(&only(killed).phase.as_ref().expect("a phase").healthy[0]).is_some());
     for case in [ladder, slow, paused, killed, takeover, restart, repair] {
-        let figures = TargetFigures::of(nodes, case, only(case)).expect("was measured");
+        let figures = TargetFigures::of(&result, case, only(case)).expect("was measured");
         assert!(figures.ratios.expect("beside the limit").p50.median > 0.0, "{}", case.name);
     }
     // A window of chunks was left behind, and the next writer found them.

@@ -1,10 +1,9 @@
 //! The table of a case.
 
-use crate::figures::{TargetFigures, TargetRatios, words};
+use crate::figures::{TargetFigures, words};
 use crate::html::escape::escape;
 use crate::html::label;
 use crate::html::table::table;
-use crate::ratios::Spread;
 use crate::result::{BenchResult, CaseResult};
 use crate::units::latency;
 use std::fmt::Write;
@@ -12,11 +11,11 @@ use std::fmt::Write;
 /// Every target's figures, and what a phase found.
 pub(in crate::html) fn figures(result: &BenchResult, case: &CaseResult) -> String {
     let rows = case.targets.iter().flat_map(|target| {
-        let (facts, label) = (&result.targets[target.target], label(result, target));
-        let healthy = TargetFigures::of_healthy(facts, case, target)
+        let label = label(result, target);
+        let healthy = TargetFigures::of_healthy(result, case, target)
             .map(|figures| row(format!("{label}, nothing wrong"), &figures, "as above".to_owned()));
-        let measured =
-            TargetFigures::of(facts, case, target).map(|figures| row(label, &figures, words::verdict(&target.verdict)));
+        let measured = TargetFigures::of(result, case, target)
+            .map(|figures| row(label, &figures, words::verdict(&target.verdict)));
         measured.into_iter().chain(healthy)
     });
     let header = [
@@ -41,7 +40,7 @@ pub(in crate::html) fn figures(result: &BenchResult, case: &CaseResult) -> Strin
         let _ = writeln!(html, "<p class=\"faint\">{}</p>", escape(&words::limit(case)));
     }
     for target in &case.targets {
-        let figures = TargetFigures::of(&result.targets[target.target], case, target);
+        let figures = TargetFigures::of(result, case, target);
         if let Some(cpu) = figures.and_then(|figures| figures.rounds.cpu) {
             let name = escape(&label(result, target));
             let _ = writeln!(html, "<p>{name}, processor time of an operation: {}</p>", escape(&words::cpu(&cpu)));
@@ -63,7 +62,7 @@ fn row(label: String, figures: &TargetFigures, verdict: String) -> [String; 15] 
     let latencies = [due.p50_us, due.p99_us, due.p999_us, service.p50_us, service.p99_us, service.p999_us].map(latency);
     let [p50, p99, p999, service_p50, service_p99, service_p999] = latencies;
     let failed = if figures.failed == 0 { String::new() } else { format!(", {} FAILED", figures.failed) };
-    let ratio = |of: fn(&TargetRatios) -> Option<Spread>| words::spread_or_dash(figures.ratios.as_ref().and_then(of));
+    let ratio = |of| words::ratio_or_dash(figures.ratios.as_ref(), of);
     [
         label,
         p50,

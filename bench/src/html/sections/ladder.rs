@@ -1,13 +1,12 @@
 //! Offered rates, and where the bound broke.
 
 use super::{latency_tick, plain};
-use crate::figures::{TargetFigures, TargetRatios, words};
+use crate::figures::{TargetFigures, words};
 use crate::html::axis::{Axis, Scale};
 use crate::html::chart::{Chart, Line, Mark, Rule};
 use crate::html::escape::escape;
 use crate::html::label;
 use crate::html::table::table;
-use crate::ratios::Spread;
 use crate::result::{BenchResult, CaseLoad, CaseResult, CaseTarget};
 use crate::units;
 use std::fmt::Write;
@@ -56,10 +55,9 @@ pub(in crate::html) fn ladder(result: &BenchResult, case: &CaseResult) -> String
 
 /// Every rate that was tried, beside the limit of its own round.
 fn of_steps(result: &BenchResult, case: &CaseResult, target: &CaseTarget) -> Vec<[String; 9]> {
-    let facts = &result.targets[target.target];
     let rows = target.ladder.iter().flat_map(|ladder| &ladder.steps).filter_map(|step| {
-        let figures = TargetFigures::of_step(facts, case, target, step)?;
-        let ratio = |of: fn(&TargetRatios) -> Option<Spread>| words::once_or_dash(figures.ratios.as_ref().and_then(of));
+        let figures = TargetFigures::of_step(result, case, target, step)?;
+        let ratio = |of| words::ratio_once_or_dash(figures.ratios.as_ref(), of);
         Some([
             label(result, target),
             format!("{}/s", plain(step.per_second)),

@@ -1,7 +1,7 @@
 //! How far from the physical limit.
 
 use super::plain;
-use crate::figures::{TargetFigures, TargetRatios};
+use crate::figures::{RatioDevice, TargetFigures, TargetRatios};
 use crate::html::axis::{Axis, Scale};
 use crate::html::bars::{Ranged, ranged};
 use crate::html::label;
@@ -12,9 +12,10 @@ use crate::result::{BenchResult, CaseResult};
 pub(in crate::html) fn ratios(result: &BenchResult, case: &CaseResult) -> String {
     let mut rows = Vec::new();
     for (colour, target) in case.targets.iter().enumerate() {
-        let figures = TargetFigures::of(&result.targets[target.target], case, target);
+        let figures = TargetFigures::of(result, case, target);
         let Some(ratios) = figures.and_then(|figures| figures.ratios) else { continue };
-        let name = label(result, target);
+        let mark = if ratios.device == RatioDevice::Other { ", OTHER DISK" } else { "" };
+        let name = label(result, target) + mark;
         let row = |(what, spread): (&str, Spread)| Ranged { label: format!("{name}: {what}"), colour, spread };
         rows.extend(each(&ratios).into_iter().map(row));
     }
