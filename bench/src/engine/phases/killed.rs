@@ -38,9 +38,10 @@ pub(super) async fn round(
     sleep(SETTLE).await;
     let victim = holder(target, side)?;
     let (seen, over) = (Seen::default(), Cell::new(false));
-    // No clock of the nodes: one of them ends.
+    // One of the nodes ends: the clock tells the client's time, and that the nodes' is not known.
+    let clock = target.cpu_clock();
     let part = async {
-        let part = side.measure(closed(spec), plan.part, None).await;
+        let part = side.measure(closed(spec), plan.part, clock).await;
         over.set(true);
         part
     };
