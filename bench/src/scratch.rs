@@ -72,21 +72,29 @@ mod tests {
         assert_eq!(left(), [dir.path().join("mine")]);
     }
 
-    /// A node that is ending adds a file between two looks: it goes all the same.
+    /// A node that is ending adds files while others are removed: they go all the same.
     #[test]
     fn what_is_still_added_goes_too() {
         let dir = tempfile::tempdir().unwrap();
         let scratch = Scratch::make(dir.path()).unwrap();
         let path = scratch.path().to_owned();
+        let (tell, told) = std::sync::mpsc::channel();
         let adding = std::thread::spawn(move || {
-            let mut added = 0;
-            // Until its directory is gone, or it has added many.
-            while added < 2000 && fs::write(path.join(format!("file-{added}")), "bytes").is_ok() {
-                added += 1;
+            // Until its directory is gone, or it has added many: fewer than are removed in the time that is given.
+            for number in 0..FILES_MAX {
+                if fs::write(path.join(format!("file-{number}")), "bytes").is_err() {
+                    return;
+                }
+                if number == FILES_MAX / 10 {
+                    tell.send(()).unwrap();
+                }
             }
         });
+        told.recv().unwrap();
         drop(scratch);
         adding.join().unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
+
+    const FILES_MAX: usize = 5000;
 }
