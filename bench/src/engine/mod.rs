@@ -15,6 +15,7 @@ mod ladder;
 mod log;
 mod phases;
 mod rounds;
+mod settle;
 mod side;
 mod stages;
 mod target;
@@ -30,15 +31,12 @@ use crate::pipe::PipeError;
 use crate::result::{BenchResult, CaseLoad, CaseResult, SCHEMA};
 use crate::scratch::Scratch;
 use crate::suite::{CaseSpec, ChunkSize, LoadSpec, Suite};
+use settle::SETTLE;
 use side::{Receipts, Side, WARM_UP_CHUNK_BYTES};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 use target::Target;
-
-/// How long everything is left alone before each part: what the last one left behind (a straggler's writes, a quiet shard's mark,
-/// deletions) must not fall into it.
-const SETTLE: Duration = Duration::from_millis(50);
 
 /// Where and how a suite is run.
 #[derive(Clone, Debug)]
@@ -269,6 +267,15 @@ impl Engine<'_> {
             (self.say)(Progress::Step);
         }
         Ok(())
+    }
+
+    /// Before each part. A single store has nothing to wait for but itself: what it leaves behind is its own.
+    async fn settle(&self) {
+        if self.targets.len() > 1 {
+            settle::until_quiet().await;
+        } else {
+            tokio::time::sleep(SETTLE).await;
+        }
     }
 
     /// Says what went wrong in a part, if something did: the figures count it.

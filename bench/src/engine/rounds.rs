@@ -3,12 +3,11 @@
 use super::baseline::BaselineParts;
 use super::ladder::{Ladder, holds};
 use super::side::Side;
-use super::{CasePlan, Engine, EngineError, Progress, SETTLE};
+use super::{CasePlan, Engine, EngineError, Progress};
 use crate::append::Load;
 use crate::measured::Until;
 use crate::result::{Baseline, CaseTarget, LadderResult, LadderStep, PartResult};
 use crate::suite::LadderSpec;
-use tokio::time::sleep;
 
 /// What a case gives.
 type Measured = (Option<Baseline>, Vec<CaseTarget>);
@@ -67,7 +66,7 @@ impl Prepared {
         let (until, counts) = (Until::elapsed(plan.part), round > 0);
         let pipe = self.baseline.as_ref().is_some_and(BaselineParts::has_pipe);
         for turn in turns(self.baseline.is_some(), pipe, self.sides.len(), round) {
-            sleep(SETTLE).await;
+            engine.settle().await;
             match (turn, &mut self.baseline) {
                 (Turn::Device, Some(baseline)) => baseline.device(until, counts)?,
                 (Turn::Loopback, Some(baseline)) => baseline.loopback(until, counts)?,

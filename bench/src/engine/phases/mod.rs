@@ -120,7 +120,7 @@ pub(super) async fn run(
             limit(baseline.as_mut(), plan, number).await?;
         }
         for (side, (phase, rounds)) in sides.iter_mut().zip(&mut phases) {
-            sleep(SETTLE).await;
+            engine.settle().await;
             let round = phase.round(plan, &spec, &mut engine.targets[side.target], side, number).await?;
             let failed = round.part.failed + round.healthy.as_ref().map_or(0, |healthy| healthy.failed);
             engine.note_failures(plan, side, failed);
