@@ -8,6 +8,7 @@
 //!              output ◄──────────────────────────────┘  Stored, Send ─► output, one send per connection and turn
 //! ```
 
+mod ahead;
 mod connection;
 mod cpus;
 mod disk;

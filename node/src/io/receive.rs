@@ -1,5 +1,6 @@
 //! Receiving: frame header, its judgement, then the body, a chunk's straight into a slot (D3, D8).
 
+use super::ahead::Ahead;
 use super::connection::Connection;
 use super::slots::{Buffer, Slots};
 use super::world::{Event, World};
@@ -63,9 +64,8 @@ impl Drop for Reserved<'_> {
 pub(super) struct Receiver<'a> {
     world: &'a World,
     connection: &'a Rc<Connection>,
-    head: [u8; FRAME_HEADER_BYTES],
-    /// How many bytes of the next frame's header came along with the last body.
-    have: usize,
+    /// What came along with the last body.
+    ahead: Ahead,
     /// A control request's body.
     body: Vec<u8>,
     /// Bytes received since other tasks had their turn.
@@ -74,18 +74,15 @@ pub(super) struct Receiver<'a> {
 
 impl<'a> Receiver<'a> {
     pub(super) fn new(world: &'a World, connection: &'a Rc<Connection>) -> Self {
-        Self { world, connection, head: [0; FRAME_HEADER_BYTES], have: 0, body: Vec::new(), turn_bytes: 0 }
+        Self { world, connection, ahead: Ahead::default(), body: Vec::new(), turn_bytes: 0 }
     }
 
     /// Receives requests and delivers them, until the peer ends the connection between two frames.
     pub(super) async fn run(mut self) -> Result<(), ReceiveError> {
         loop {
             self.connection.room_for_request().await;
-            if !self.frame_header().await? {
-                return Ok(());
-            }
-            let header = FrameHeader::decode(&self.head)?;
-            self.have = 0;
+            let Some(header) = self.frame_header().await? else { return Ok(()) };
+            let header = FrameHeader::decode(&header)?;
             match header.kind {
                 FrameKind::Put | FrameKind::TimedPut | FrameKind::Copy => self.put(&header).await?,
                 FrameKind::Request => self.request(&header).await?,
@@ -98,17 +95,24 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    /// Completes the next header. False if the stream ended before it began.
-    async fn frame_header(&mut self) -> Result<bool, ReceiveError> {
-        while self.have < FRAME_HEADER_BYTES {
-            let now = self.world.now();
-            let received = self.connection.receive(now, self.have > 0, &mut self.head[self.have..]).await?;
-            if received == 0 {
-                return if self.have == 0 { Ok(false) } else { Err(ReceiveError::Cut) };
+    /// The next header; none if the stream ended before it began.
+    async fn frame_header(&mut self) -> Result<Option<[u8; FRAME_HEADER_BYTES]>, ReceiveError> {
+        loop {
+            if let Some(header) = self.ahead.take_header() {
+                return Ok(Some(header));
             }
-            self.have += received;
+            let mid_frame = self.ahead.len() > 0;
+            if self.receive_ahead(mid_frame).await? == 0 {
+                return if mid_frame { Err(ReceiveError::Cut) } else { Ok(None) };
+            }
         }
-        Ok(true)
+    }
+
+    async fn receive_ahead(&mut self, mid_frame: bool) -> io::Result<usize> {
+        let received = self.connection.receive(self.world.now(), mid_frame, self.ahead.space()).await?;
+        self.ahead.received(received);
+        self.turn_bytes += received;
+        Ok(received)
     }
 
     async fn put(&mut self, header: &FrameHeader) -> Result<(), ReceiveError> {
@@ -133,19 +137,28 @@ impl<'a> Receiver<'a> {
         Ok(())
     }
 
-    /// Receives a body of `body_bytes`, and whatever of the next header is there already, into `into`.
+    /// Receives a body of `body_bytes` into `into`, which has room for a header behind it.
     async fn body_into(&mut self, into: &mut [u8], body_bytes: usize) -> Result<(), ReceiveError> {
-        let mut got = 0;
+        self.ahead.expect(body_bytes);
+        let mut got = self.ahead.take(&mut into[..body_bytes]);
         while got < body_bytes {
+            if Ahead::takes(body_bytes) {
+                if self.receive_ahead(true).await? == 0 {
+                    return Err(ReceiveError::Cut);
+                }
+                got += self.ahead.take(&mut into[got..body_bytes]);
+                continue;
+            }
             let received = self.connection.receive(self.world.now(), true, &mut into[got..]).await?;
             if received == 0 {
                 return Err(ReceiveError::Cut);
             }
+            self.turn_bytes += received;
             got += received;
+            if got > body_bytes {
+                self.ahead.push(&into[body_bytes..got]);
+            }
         }
-        self.turn_bytes += got;
-        self.have = got - body_bytes;
-        self.head[..self.have].copy_from_slice(&into[body_bytes..got]);
         Ok(())
     }
 
