@@ -101,3 +101,30 @@ impl Connections {
         assert!(self.open.len() <= CONNECTIONS_PER_SHARD_MAX, "{} connections", self.open.len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A place is used again, and an answer to whoever had it before finds nobody.
+    #[test]
+    fn a_late_answer_reaches_nobody_else() {
+        let (one, two) = (ConnectionId(1), ConnectionId(2));
+        let mut connections = Connections::default();
+        let ask = |connections: &mut Connections, connection, request_id| {
+            let asker = Asker { connection, request_id, disk: DiskId([7; 16]) };
+            connections.ask(asker).expect("is open").expect("has room")
+        };
+        for connection in [one, two] {
+            connections.open(connection).expect("has room");
+        }
+        let gone = ask(&mut connections, one, 10);
+        connections.close(one);
+        let there = ask(&mut connections, two, 11);
+        assert_eq!(gone as u32, there as u32, "the place is used again");
+        assert_eq!((connections.asker(gone), connections.answer(gone)), (None, None));
+        assert_eq!(connections.answer(there).map(|asker| asker.request_id), Some(11));
+        assert_eq!(connections.answer(there), None, "answered once");
+        connections.invariants();
+    }
+}

@@ -116,4 +116,16 @@ mod tests {
         assert_eq!(entries.drain().collect::<Vec<_>>(), ['e', 'd', 'b']);
         assert!(entries.is_empty());
     }
+
+    /// D8: a burst's memory is given back once there is nothing left, and a little is kept.
+    #[test]
+    fn memory_is_kept_up_to_a_bound() {
+        let mut entries = InOrder::default();
+        for burst in [KEPT_ENTRIES, 1000 * KEPT_ENTRIES] {
+            (0..burst).for_each(|key| entries.push(key, ()));
+            (0..burst).for_each(|key| assert!(entries.remove(key).is_some()));
+            let kept = entries.entries.capacity();
+            assert!((KEPT_ENTRIES..=2 * KEPT_ENTRIES).contains(&kept), "{kept} kept of {burst}");
+        }
+    }
 }
