@@ -116,7 +116,8 @@ pub(super) struct Probe {
 impl Survey {
     pub(super) fn new(log: LogId, segment: KnownSegment, floor: ChunkSeq, mark_with: Option<Epoch>) -> Self {
         let window = u64::from(segment.window_chunks);
-        let enough = if mark_with.is_some() { EMPTY_BEFORE_MARK.min(window) } else { EMPTY_BEFORE_END };
+        let enough =
+            if mark_with.is_some() { EMPTY_BEFORE_MARK.min(window).max(EMPTY_BEFORE_END) } else { EMPTY_BEFORE_END };
         Self {
             log,
             segment,

@@ -106,7 +106,8 @@ impl Bucket {
             let stage = match segment.swept {
                 Some(ChunkSeq(u64::MAX)) => return None,
                 _ if unsealed => {
-                    let survey = Survey::new(self.log, segment.known, self.known.floor, None).thorough();
+                    // Not from the log's floor: it may lie beyond an end that is not known here, and the markers there would go.
+                    let survey = Survey::new(self.log, segment.known, segment.dropped, None).thorough();
                     Stage::Surveying(Box::new(survey))
                 }
                 _ if from >= to => return None,

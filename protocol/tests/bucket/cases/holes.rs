@@ -7,7 +7,7 @@ use super::*;
 const OCTAVES: usize = 18;
 /// What the longest search in these tests may ask for at once.
 const REQUESTS_MAX: usize = 150;
-const HOLES: [u64; 6] = [5, 17, 100, 127, 1_000, 10_000];
+const HOLES: [u64; 7] = [5, 17, 90, 100, 127, 1_000, 10_000];
 /// Where the bucket was left behind.
 const LEFT_AT: u64 = 50;
 

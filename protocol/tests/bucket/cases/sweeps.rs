@@ -95,3 +95,15 @@ fn a_deletion_leaves_the_markers_and_answers_nothing_more() {
     assert_eq!(driven.ask(Request::Delete { log: LOG, epoch: Epoch(6) }), Reply::Deleted);
     assert_eq!((driven.chunks(), driven.marks()), (vec![], vec![9]));
 }
+
+/// A floor says nothing of a segment whose end is not known: the marker that ended it may be all that keeps its writer from going on.
+#[test]
+fn a_deletion_leaves_the_markers_below_a_floor_beyond_an_end_that_is_not_known() {
+    let mut driven = Driven::new();
+    driven.hold(0..6);
+    driven.mark(6, 5);
+    driven.hold(7..10);
+    driven.ask(Request::Trim { log: LOG, word: RecordNumber(5), floor: ChunkSeq(8) });
+    assert_eq!(driven.ask(Request::Delete { log: LOG, epoch: Epoch(6) }), Reply::Deleted);
+    assert_eq!((driven.chunks(), driven.marks()), (vec![], vec![6]));
+}
