@@ -1,4 +1,4 @@
-//! Receiving: frame header, its judgement, then the body, a chunk's straight into a slot (D3, D8).
+//! Receiving: frame header, its judgement, then the body into a slot, a large one's straight from the socket (D3, D8).
 
 use super::ahead::Ahead;
 use super::connection::Connection;
@@ -16,8 +16,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Bytes received in one go before other tasks, the shard's loop among them, get their turn.
-const TURN_BYTES: usize = 256 << 10;
+/// Bytes received in one go before other tasks, the shard's loop among them, get their turn. A writer that keeps a window of half
+/// a MiB in flight never has to pause for them.
+const TURN_BYTES: usize = 512 << 10;
 /// How long a connection pauses then. What tasks submit goes to the kernel only once none of them is ready, so going to the
 /// end of their queue would not be enough.
 const TURN_PAUSE: Duration = Duration::from_micros(20);
