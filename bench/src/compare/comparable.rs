@@ -281,6 +281,10 @@ fn places(result: &BenchResult) -> Vec<String> {
         places.collect::<Vec<_>>()
     };
     let all = result.cases.iter().flat_map(of_case);
-    all.map(|(case, target, chunk)| format!("{case} on {} in chunks of {chunk}", result.targets[target].label()))
-        .collect()
+    all.map(|(case, target, chunk)| place(&case, &result.targets[target].label(), chunk)).collect()
+}
+
+/// What a case on a target is called.
+pub(super) fn place(case: &str, target: &str, chunk_bytes: u64) -> String {
+    format!("{case} on {target} in chunks of {chunk_bytes}")
 }

@@ -3,6 +3,7 @@
 
 mod comparable;
 mod difference;
+mod figure;
 #[cfg(test)]
 mod tests;
 
@@ -23,12 +24,14 @@ pub struct Comparison {
     /// What the spreads are spreads of.
     pub basis: Basis,
     /// How likely a figure that did not change at all looks changed: that the values of so many runs on each side do not overlap by
-    /// chance. Absent for rounds of one run, which are not independent of each other.
+    /// chance. Absent for rounds of one run, which are not independent of each other, and where nothing could be judged.
     pub chance: Option<f64>,
     /// Where the environments differ: anything but empty only where that was asked for, and then to be said first.
     pub environments_differ: Vec<FieldDifference>,
     /// Case by case, target by target, figure by figure.
     pub differences: Vec<Difference>,
+    /// Cases on targets whose figures at the highest rate that held were left out: these rates differ.
+    pub at_other_rates: Vec<String>,
     /// Cases, and targets of cases, that not all runs have.
     pub only_in: [Vec<String>; 2],
 }
@@ -49,24 +52,31 @@ impl Comparison {
             return Err(Incomparable { differences: refused });
         }
         let basis = if a.len() == 1 && b.len() == 1 { Basis::Rounds } else { Basis::Runs };
-        let mut differences = Vec::new();
+        let (mut differences, mut at_other_rates) = (Vec::new(), Vec::new());
         for case in &a[0].cases {
             for target in &case.targets {
                 let (name, chunk_bytes) = (&a[0].targets[target.target].name, target.chunk_bytes);
                 let of = |runs| all(runs, &case.name, name, chunk_bytes);
                 // What a run of them lacks is named below.
                 if let (Some(of_a), Some(of_b)) = (of(a), of(b)) {
-                    differences.extend(difference::of(&of_a, &of_b, basis));
+                    let (found, left_out) = difference::of(&of_a, &of_b, basis);
+                    differences.extend(found);
+                    if left_out {
+                        let label = a[0].targets[target.target].label();
+                        at_other_rates.push(comparable::place(&case.name, &label, chunk_bytes));
+                    }
                 }
             }
         }
+        let judged = differences.iter().any(|found| found.change.finding.is_judged());
         Ok(Self {
             revisions: [a, b].map(|runs| runs[0].environment.git_revision.clone()),
             runs: [a.len(), b.len()],
             basis,
-            chance: (basis == Basis::Runs).then(|| chance([a.len(), b.len()])),
+            chance: (basis == Basis::Runs && judged).then(|| chance([a.len(), b.len()])),
             environments_differ,
             differences,
+            at_other_rates,
             only_in: [comparable::not_in_all(a, a, b), comparable::not_in_all(b, a, b)],
         })
     }

@@ -39,10 +39,10 @@ fn a_run_does_not_differ_from_itself() {
         findings.iter().all(|finding| matches!(finding, Finding::WithinSpread | Finding::SpreadUnknown)),
         "{findings:?}"
     );
-    assert!(comparison.differences.iter().all(|found| found.change.relative == Some(0.0)));
+    assert!(comparison.differences.iter().all(|found| found.change.relative.is_none_or(|relative| relative == 0.0)));
     assert_eq!(comparison.only_in, [Vec::<String>::new(), Vec::new()]);
-    // Seven figures, six ratios and two of receipts; seven and two; seven; seven, four ratios and its rate; seven, four ratios and its figure.
-    assert_eq!(comparison.differences.len(), 15 + 9 + 7 + 12 + 12);
+    // Eight figures, six ratios and two of receipts; eight and two; eight; eight, four ratios and its rate; eight, four ratios and its figure.
+    assert_eq!(comparison.differences.len(), 16 + 10 + 8 + 13 + 13);
 }
 
 /// 20 % slower is more than the 10 % by which rounds differ either way; 5 % is not.
@@ -73,7 +73,7 @@ fn more_bandwidth_is_better_and_one_round_has_no_spread() {
     let one = changed(|result| result.cases[1].targets[0].rounds = example::rounds(9e5, 9e6, 65_536)[..1].to_vec());
     let comparison = pair(&example::result(), &one, false).unwrap();
     assert_eq!(find(&comparison, "offered", "p50 from due").change.finding, Finding::SpreadUnknown);
-    assert_eq!(find(&comparison, "ladder", "highest rate").change.finding, Finding::SpreadUnknown);
+    assert_eq!(find(&comparison, "ladder", "highest rate that held").change.finding, Finding::SpreadUnknown);
 }
 
 /// Each of these makes a figure mean another thing, and each is refused by itself, with the field and both values.
@@ -149,15 +149,52 @@ fn several_runs_are_judged_by_how_far_runs_lie_apart() {
     assert_eq!(finding(&compare(&[400.0], &[520.0])), Finding::Worse);
     let noisy = compare(&[400.0, 560.0, 420.0], &[520.0, 410.0, 530.0]);
     assert_eq!((noisy.basis, noisy.runs, finding(&noisy)), (Basis::Runs, [3, 3], Finding::WithinSpread));
-    let spread = find(&noisy, "offered", "p50 from due").a;
+    let spread = find(&noisy, "offered", "p50 from due").a.expect("every run has it");
     assert!((spread.median - 420.0).abs() < 5.0 && (spread.max - 560.0).abs() < 5.0, "{spread:?}");
     let steady = compare(&[400.0, 405.0, 395.0], &[520.0, 530.0, 510.0]);
     assert_eq!(finding(&steady), Finding::Worse);
     assert!(steady.chance.is_some_and(|chance| (chance - 0.1).abs() < 1e-9), "{:?}", steady.chance);
     // Each has three rounds, but that is another spread.
     assert_eq!(finding(&compare(&[400.0, 405.0], &[520.0, 530.0, 510.0])), Finding::SpreadUnknown);
-    assert_eq!(find(&steady, "ladder", "highest rate").change.finding, Finding::WithinSpread);
+    assert_eq!(find(&steady, "ladder", "highest rate that held").change.finding, Finding::WithinSpread);
     assert_eq!(compare(&[400.0], &[520.0]).chance, None);
+    assert_eq!(compare(&[400.0, 405.0], &[520.0, 530.0, 510.0]).chance, None, "nothing was judged");
+}
+
+/// No rate that held is the worst that can be found of a ladder, and a run without a figure must not look like one that has it.
+#[test]
+fn a_figure_that_a_run_lacks_is_listed() {
+    let none = |result: &mut BenchResult| {
+        let ladders =
+            result.cases.iter_mut().flat_map(|case| &mut case.targets).filter_map(|target| target.ladder.as_mut());
+        ladders.for_each(|ladder| ladder.highest_per_second = None);
+    };
+    let without = changed(none);
+    for (a, b, runs) in [(example::result(), without.clone(), [1, 0]), (without, example::result(), [0, 1])] {
+        let comparison = pair(&a, &b, false).unwrap();
+        let found = find(&comparison, "ladder", "highest rate that held");
+        assert_eq!((found.change.finding, found.runs), (Finding::NotInAll, runs));
+        assert_eq!([found.a.is_some(), found.b.is_some()], runs.map(|runs| runs == 1));
+        assert_eq!(comparison.at_other_rates, ["ladder on nodes in chunks of 65536"]);
+    }
+    let (a, mut b) = (runs(&[400.0, 405.0, 395.0]), runs(&[401.0, 406.0, 396.0]));
+    assert_eq!(Comparison::of(&a, &b, false).unwrap().at_other_rates, Vec::<String>::new());
+    none(&mut b[1]);
+    let comparison = Comparison::of(&a, &b, false).unwrap();
+    let found = find(&comparison, "ladder", "highest rate that held");
+    assert_eq!((found.change.finding, found.runs), (Finding::NotInAll, [3, 2]));
+}
+
+/// One bad round of each run: no median knows of it.
+#[test]
+fn operations_that_fail_are_compared() {
+    let a = runs(&[400.0, 405.0, 395.0]);
+    let mut b = runs(&[401.0, 406.0, 396.0]);
+    b.iter_mut().for_each(|run| run.cases[1].targets[0].rounds[0].failed = 9);
+    let comparison = Comparison::of(&a, &b, false).unwrap();
+    let found = find(&comparison, "offered", "failed");
+    assert_eq!((found.change.finding, found.b.map(|spread| spread.median)), (Finding::Worse, Some(3.0)));
+    assert_eq!(find(&comparison, "steady", "failed").change.finding, Finding::WithinSpread);
 }
 
 #[test]
