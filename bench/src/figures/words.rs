@@ -3,7 +3,7 @@
 use super::{CpuPerOperation, RatioDevice, StagesCost, TargetRatios};
 use crate::environment::{DiskFacts, Environment};
 use crate::ratios::Spread;
-use crate::result::{CaseLoad, CaseResult, PhaseFigure, TargetFacts, Verdict};
+use crate::result::{Baseline, CaseLoad, CaseResult, PhaseFigure, TargetFacts, Verdict};
 use crate::units::{bytes, decimals, latency};
 
 /// Said of what could not be found out.
@@ -69,7 +69,8 @@ pub fn limit(case: &CaseResult) -> String {
         CaseLoad::Phase { .. } => "appends while it goes on, and with nothing wrong,",
     };
     format!(
-        "limit: a percentile of {what} over the same percentile of a device write plus that of a loopback round trip, in the same round"
+        "limit: a percentile of {what} over the same percentile of a device write plus that of a loopback round trip, in the same round{}",
+        case.baseline.as_ref().map_or_else(String::new, |baseline| format!(" ({})", raw_device(baseline)))
     )
 }
 
@@ -155,12 +156,24 @@ fn marked(
     text: impl Fn(Spread) -> String,
 ) -> String {
     let Some((ratios, ratio)) = ratios.and_then(|ratios| Some((ratios, of(ratios)?))) else { return "-".to_owned() };
-    let mark = match ratios.device {
+    format!("{}{}", text(ratio), disk_mark(ratios.device))
+}
+
+/// What stands behind a ratio to a device that the target does not write to.
+#[must_use]
+pub const fn disk_mark(device: RatioDevice) -> &'static str {
+    match device {
         RatioDevice::Same => "",
         RatioDevice::Other => ", OTHER DISK",
         RatioDevice::NoneHere => ", no disk here",
-    };
-    format!("{}{mark}", text(ratio))
+    }
+}
+
+/// What the device of the limit did: `raw device with 3 writes in flight`. The deeper its queue, the slower each write.
+#[must_use]
+pub fn raw_device(baseline: &Baseline) -> String {
+    let writes = if baseline.device_in_flight == 1 { "write" } else { "writes" };
+    format!("raw device with {} {writes} in flight", baseline.device_in_flight)
 }
 
 /// The environment, name and value, in the order in which it is read.

@@ -58,6 +58,29 @@ fn the_page_is_well_formed_and_has_every_chart() {
     assert!(page.contains("breaks even at") && page.contains("name = &quot;example&quot;"), "cost and suite");
 }
 
+/// A deeper queue makes the device slower and ratios smaller: whoever sees one must see the other. And a ratio to a disk that the
+/// target does not write to compares two things.
+#[test]
+fn every_ratio_says_to_what() {
+    let mut result = example::result();
+    for baseline in result.cases.iter_mut().filter_map(|case| case.baseline.as_mut()) {
+        baseline.device_in_flight = 7;
+    }
+    let page = page(&result, &cost());
+    let cases = page.split("<h2>").filter(|section| section.contains("Beside the physical limit"));
+    assert_eq!(cases.clone().count(), 3);
+    for section in cases {
+        for figure in section.split("<figure").filter(|figure| figure.contains("Beside the physical limit")) {
+            assert!(figure.contains("raw device with 7 writes in flight"), "{figure}");
+        }
+        assert!(section.contains("in the same round (raw device with 7 writes in flight)"), "{section}");
+    }
+    let percentiles = page.split("<figure").filter(|figure| figure.contains("Latency by percentile"));
+    let beside = percentiles.filter(|figure| figure.contains("loopback"));
+    assert!(beside.clone().count() == 3 && beside.clone().all(|figure| figure.contains("raw device with 7 writes")));
+    assert!(page.contains(", no disk here: p50"), "a bar of a store elsewhere");
+}
+
 /// One file, for ever: nothing is loaded, nothing runs.
 #[test]
 fn the_page_needs_nothing_from_elsewhere() {

@@ -164,9 +164,11 @@ fn limits(baseline: &Baseline) -> String {
         let payload = words::payload(rounds.bytes_per_second.median);
         Some(format!("{name} p50 {p50}, p99 {p99}, {:.0}/s, {payload}", rounds.operations_per_second.median))
     };
-    let device = format!("raw device with {} writes in flight", baseline.device_in_flight);
-    let parts =
-        [part(&device, &baseline.device), part("loopback", &baseline.loopback), part("bare pipe", &baseline.pipe)];
+    let parts = [
+        part(&words::raw_device(baseline), &baseline.device),
+        part("loopback", &baseline.loopback),
+        part("bare pipe", &baseline.pipe),
+    ];
     let size = units::bytes(baseline.write_bytes);
     format!("the limit, {size}: {}", parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
 }

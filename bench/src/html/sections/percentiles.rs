@@ -1,7 +1,7 @@
 //! Latency by percentile: the shape of the tail.
 
 use super::latency_tick;
-use crate::figures::measured_parts;
+use crate::figures::{measured_parts, words};
 use crate::html::axis::{Axis, Scale};
 use crate::html::chart::{Chart, Line};
 use crate::html::label;
@@ -19,7 +19,12 @@ pub(in crate::html) fn percentiles(result: &BenchResult, case: &CaseResult) -> S
     }
     if let Some(baseline) = &case.baseline {
         let colour = case.targets.len();
-        lines.push(line("raw device", colour, false, baseline.device.iter().map(|part| &part.from_due)));
+        lines.push(line(
+            &words::raw_device(baseline),
+            colour,
+            false,
+            baseline.device.iter().map(|part| &part.from_due),
+        ));
         lines.push(line("loopback", colour + 1, false, baseline.loopback.iter().map(|part| &part.from_due)));
     }
     lines.retain(|line| !line.points.is_empty());

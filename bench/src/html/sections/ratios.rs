@@ -1,7 +1,7 @@
 //! How far from the physical limit.
 
 use super::plain;
-use crate::figures::{RatioDevice, TargetFigures, TargetRatios};
+use crate::figures::{TargetFigures, TargetRatios, words};
 use crate::html::axis::{Axis, Scale};
 use crate::html::bars::{Ranged, ranged};
 use crate::html::label;
@@ -14,8 +14,7 @@ pub(in crate::html) fn ratios(result: &BenchResult, case: &CaseResult) -> String
     for (colour, target) in case.targets.iter().enumerate() {
         let figures = TargetFigures::of(result, case, target);
         let Some(ratios) = figures.and_then(|figures| figures.ratios) else { continue };
-        let mark = if ratios.device == RatioDevice::Other { ", OTHER DISK" } else { "" };
-        let name = label(result, target) + mark;
+        let name = label(result, target) + words::disk_mark(ratios.device);
         let row = |(what, spread): (&str, Spread)| Ranged { label: format!("{name}: {what}"), colour, spread };
         rows.extend(each(&ratios).into_iter().map(row));
     }
@@ -23,8 +22,9 @@ pub(in crate::html) fn ratios(result: &BenchResult, case: &CaseResult) -> String
         return String::new();
     }
     let values = rows.iter().flat_map(|row| [row.spread.min, row.spread.max]);
-    let label = "ratio to device + loopback; bandwidth of all copies, chunks of a node to the device's";
-    let axis = Axis::over(label, Scale::Log, values.chain([1.0]), plain);
+    let device = case.baseline.as_ref().map_or_else(|| "device".to_owned(), words::raw_device);
+    let label = format!("ratio to {device} + loopback; bandwidth of all copies, chunks of a node to the device's");
+    let axis = Axis::over(&label, Scale::Log, values.chain([1.0]), plain);
     ranged(&format!("Beside the physical limit: {} (median, least to most of the rounds)", case.name), &axis, &rows)
 }
 
