@@ -56,6 +56,8 @@ pub enum ReadError {
         seq: ChunkSeq,
         /// What each replica says.
         why: String,
+        /// Whether every replica answered, and none of them has it whole any more: it is lost, not out of reach.
+        lost: bool,
     },
     /// The register could not be read.
     #[error("log {name:?}: the register failed: {why}")]

@@ -46,13 +46,19 @@ pub(super) struct Piece {
 pub(super) enum NoPiece {
     /// A replica says that the log is trimmed or deleted: the record must know.
     Gone,
-    /// Every replica failed, until the deadline; what each one said last.
-    Unavailable(String),
+    /// Every replica failed, until the deadline.
+    Unavailable {
+        /// What each one said last.
+        why: String,
+        /// Whether each one said that it does not have the chunk whole.
+        lost: bool,
+    },
 }
 
 /// Why one replica gave nothing.
 enum Failure {
     Gone(String),
+    Lacks(String),
     Other(String),
 }
 
@@ -79,9 +85,12 @@ impl Source {
                 return Err(NoPiece::Gone);
             }
             if start.elapsed() >= self.deadline {
-                let said: Vec<String> =
-                    said.into_iter().map(|(Failure::Gone(why) | Failure::Other(why))| why).collect();
-                return Err(NoPiece::Unavailable(said.join("; ")));
+                let lost = said.iter().all(|failure| matches!(failure, Failure::Gone(_) | Failure::Lacks(_)));
+                let said: Vec<String> = said
+                    .into_iter()
+                    .map(|(Failure::Gone(why) | Failure::Lacks(why) | Failure::Other(why))| why)
+                    .collect();
+                return Err(NoPiece::Unavailable { why: said.join("; "), lost });
             }
             sleep(ROUND_PAUSE).await;
         }
@@ -135,17 +144,19 @@ impl Source {
             Ok(ReadAnswer { answer: Answer::Have, .. }) => {
                 Failure::Other("it has the chunk and did not send it".to_owned())
             }
-            Ok(ReadAnswer { answer: Answer::Never, .. }) => Failure::Other("it never had the chunk".to_owned()),
+            Ok(ReadAnswer { answer: Answer::Never, .. }) => Failure::Lacks("it never had the chunk".to_owned()),
             Ok(ReadAnswer { answer: Answer::Unknown, .. }) => {
-                Failure::Other("it cannot say (lost or unreadable there)".to_owned())
+                Failure::Lacks("it cannot say (lost or unreadable there)".to_owned())
             }
             Err(LinkError::Refused { refusal: why @ Refusal::LogDeleted { .. }, .. }) => Failure::Gone(why.to_string()),
+            Err(why @ LinkError::Corrupt { .. }) => Failure::Lacks(why.to_string()),
             Err(why) => Failure::Other(why.to_string()),
         };
         self.failures[index].fetch_add(1, Ordering::Relaxed);
         let name = |why: String| format!("{}: {why}", who(replica));
         Err(match failure {
             Failure::Gone(why) => Failure::Gone(name(why)),
+            Failure::Lacks(why) => Failure::Lacks(name(why)),
             Failure::Other(why) => Failure::Other(name(why)),
         })
     }

@@ -142,7 +142,10 @@ impl Reading {
         assert!(piece.from == next, "piece {} came when {next} was next", piece.from);
         let chunks = match result {
             Ok(chunks) => chunks,
-            Err(NoPiece::Unavailable(why)) => return Err(self.unavailable(why)),
+            Err(NoPiece::Unavailable { why, lost }) => {
+                let name = self.reach.record().name.clone();
+                return Err(ReadError::Unavailable { name, seq: next, why, lost });
+            }
             Err(NoPiece::Gone) => {
                 // If the record knows of no trim or deletion, the other replicas have to say.
                 self.read_record().await?;
@@ -254,7 +257,7 @@ impl Reading {
     }
 
     fn unavailable(&self, why: String) -> ReadError {
-        ReadError::Unavailable { name: self.reach.record().name.clone(), seq: self.reach.next(), why }
+        ReadError::Unavailable { name: self.reach.record().name.clone(), seq: self.reach.next(), why, lost: false }
     }
 
     fn above(&self, seq: ChunkSeq, tail: ChunkSeq) -> ReadError {

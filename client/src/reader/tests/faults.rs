@@ -82,12 +82,23 @@ async fn nothing_readable_names_every_replica_and_why() {
     }
     let stream = world.store().read(NAME, between(0, 20), ReadOptions::default()).await.unwrap();
     let error = stream.try_collect::<Vec<_>>().await.unwrap_err();
-    let ReadError::Unavailable { seq, why, .. } = &error else { panic!("{error}") };
-    assert_eq!(*seq, ChunkSeq(4));
+    let ReadError::Unavailable { seq, why, lost, .. } = &error else { panic!("{error}") };
+    assert_eq!((*seq, *lost), (ChunkSeq(4), false), "the one that is off may have it");
     for word in ["z1 (node1:1)", "rotten", "z2 (node2:1)", "it is off", "z3 (node3:1)", "cannot say"] {
         assert!(why.contains(word), "{word}: {why}");
     }
     assert!(error.may_retry());
+}
+
+/// Lost and out of reach are told apart: only what every replica answered for is lost.
+#[tokio::test(start_paused = true)]
+async fn what_no_replica_has_any_more_is_lost() {
+    let world = World::two_segments().await;
+    for (replica, mood) in world.replicas.iter().zip([Mood::Corrupt(4), Mood::Unknown(4), Mood::Unknown(4)]) {
+        replica.mood(mood);
+    }
+    let error = world.read(between(0, 20)).await.unwrap_err();
+    assert!(matches!(&error, ReadError::Unavailable { seq: ChunkSeq(4), lost: true, .. }), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
