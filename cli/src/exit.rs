@@ -52,6 +52,11 @@ impl Failure {
         Self { message: message.to_string(), kind: Kind::Lost }
     }
 
+    /// Whether it is that chunks are lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.kind == Kind::Lost
+    }
+
     /// What happened.
     pub(crate) fn message(&self) -> &str {
         &self.message

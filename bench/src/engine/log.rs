@@ -1,6 +1,7 @@
 //! A log of a case: written by one writer at a time, and held to its ledger.
 
 use super::EngineError;
+use super::diary::Diary;
 use super::stages::SharedNotes;
 use crate::drive::Lane;
 use crate::integrity::{Ledger, Payloads, ReadBack, read_back};
@@ -26,6 +27,7 @@ pub(super) struct BenchLog {
     /// What the next append gets.
     next: Cell<u64>,
     record: Rc<Record>,
+    pub(super) diary: Diary,
 }
 
 /// What came of its appends.
@@ -50,6 +52,7 @@ impl BenchLog {
         mut options: OpenOptions,
         payloads: Payloads,
         stages: Option<SharedNotes>,
+        diary: Diary,
     ) -> Result<Self, EngineError> {
         options.attribution = stages.is_some();
         let record = Record {
@@ -61,7 +64,8 @@ impl BenchLog {
             stages,
         };
         let next = Cell::new(0);
-        let mut log = Self { store, name, number, payloads, options, writer: None, next, record: Rc::new(record) };
+        let record = Rc::new(record);
+        let mut log = Self { store, name, number, payloads, options, writer: None, next, record, diary };
         log.take_over().await?;
         Ok(log)
     }
@@ -79,7 +83,9 @@ impl BenchLog {
     /// A takeover found that the log ends before `next`. Acknowledged chunks from there on are gone: what the verdict is there to
     /// say.
     pub(super) fn found_end(&self, next: u64) {
-        self.record.lost.set(self.record.lost.get() + self.record.ledger.borrow_mut().cut(next));
+        let lost = self.record.ledger.borrow_mut().cut(next);
+        self.record.lost.set(self.record.lost.get() + lost);
+        self.diary.lost(&self.name, 0, lost);
     }
 
     /// Makes a writer that was opened elsewhere its own.
@@ -154,7 +160,9 @@ impl BenchLog {
     /// Reads back everything that was acknowledged.
     pub(super) async fn read_back(&self) -> Result<ReadBack, EngineError> {
         let ledger = self.record.ledger.borrow().clone();
-        Ok(read_back(&self.store, &self.name, self.number, &ledger, &self.payloads).await?)
+        let read = read_back(&self.store, &self.name, self.number, &ledger, &self.payloads).await;
+        self.diary.read_back(&self.name, read.as_ref().unwrap_or_else(|why| &why.found));
+        Ok(read?)
     }
 
     /// Reads everything back and drops it.
@@ -180,6 +188,7 @@ impl BenchLog {
         (verdict.acknowledged, verdict.missing) = (verdict.acknowledged + lost, verdict.missing + lost);
         self.writer = None;
         self.store.delete(&self.name).await.map_err(|why| self.failed(&why.to_string()))?;
+        self.diary.deleted(&self.name);
         Ok(())
     }
 

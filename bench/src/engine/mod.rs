@@ -11,6 +11,7 @@
 //! acknowledged is in the verdict, whatever the figures are.
 
 mod baseline;
+mod diary;
 mod ladder;
 mod log;
 mod phases;
@@ -31,6 +32,7 @@ use crate::pipe::PipeError;
 use crate::result::{BenchResult, CaseLoad, CaseResult, SCHEMA};
 use crate::scratch::Scratch;
 use crate::suite::{CaseSpec, ChunkSize, LoadSpec, Suite};
+use diary::{Diary, LeftBehind};
 use settle::SETTLE;
 use side::{Receipts, Side, WARM_UP_CHUNK_BYTES};
 use std::io;
@@ -98,6 +100,14 @@ pub enum EngineError {
     /// What was acknowledged cannot be read at all.
     #[error(transparent)]
     ReadBack(#[from] ReadBackError),
+    /// Acknowledged chunks are lost or came back different, and the case they belong to has no result that could say so.
+    #[error("INTEGRITY: {lost} ({why})")]
+    Lost {
+        /// Which, and how many.
+        lost: String,
+        /// What broke the case off, or when it was found.
+        why: String,
+    },
     /// The raw device.
     #[error("raw device: {0}")]
     Device(#[from] DeviceError),
@@ -127,6 +137,7 @@ struct CasePlan<'a> {
     targets: Vec<usize>,
     /// What the names of its logs begin with: of this run and case, and of no other.
     prefix: String,
+    diary: Diary,
 }
 
 impl CasePlan<'_> {
@@ -150,6 +161,7 @@ struct Engine<'a> {
     /// Where its files lie.
     dir: &'a Path,
     targets: Vec<Target>,
+    diary: Diary,
     say: &'a dyn Fn(Progress<'_>),
 }
 
@@ -163,7 +175,8 @@ pub async fn run(suite: &Suite, setup: &EngineSetup, say: &dyn Fn(Progress<'_>))
     // Dropped after everything that has files in it, also when the run is broken off.
     let scratch =
         Scratch::make(&setup.dir).map_err(|source| EngineError::Directory { path: setup.dir.clone(), source })?;
-    let mut engine = Engine { setup, dir: scratch.path(), targets: Vec::new(), say };
+    let left = LeftBehind { diary: Diary::default(), say };
+    let mut engine = Engine { setup, dir: scratch.path(), targets: Vec::new(), diary: left.diary.clone(), say };
     say(Progress::Begin { name: "starting targets", steps: suite.targets.len() });
     for (index, spec) in suite.targets.iter().enumerate() {
         engine.targets.push(Target::start(spec, index, suite.seed, &setup.binary, scratch.path()).await?);
@@ -201,7 +214,8 @@ impl Engine<'_> {
             target: "this machine".to_owned(),
             why: format!("no random numbers: {why}"),
         })?;
-        self.warm_up(suite, run).await?;
+        self.warm_up(suite, run).await.map_err(|why| self.diary.judge(why))?;
+        self.diary.nothing_lost("warming up")?;
         for spec in &suite.cases {
             for chunk in &spec.chunks {
                 let place = |name: &String| suite.targets.iter().position(|target| target.name == *name);
@@ -214,8 +228,10 @@ impl Engine<'_> {
                     seed: suite.seed,
                     targets: spec.targets.iter().filter_map(place).collect(),
                     prefix: format!("bench-{run:016x}-{}", results.len()),
+                    diary: self.diary.clone(),
                 };
-                results.push(self.case(&plan).await?);
+                let case = self.case(&plan).await;
+                results.push(case.map_err(|why| self.diary.judge(why))?);
             }
         }
         Ok(())
@@ -250,8 +266,9 @@ impl Engine<'_> {
             let chunk = ChunkSize::Bytes(crate::size::Size(u64::from(WARM_UP_CHUNK_BYTES)));
             let spec = CaseSpec::new("warm-up", LoadSpec::Closed { depth: 1 });
             let prefix = format!("bench-{run:016x}-warm-up");
-            let (seed, part) = (suite.seed, Duration::ZERO);
-            let plan = CasePlan { spec: &spec, name, chunk, rounds: 0, part, seed, targets: vec![index], prefix };
+            let (seed, part, diary) = (suite.seed, Duration::ZERO, self.diary.clone());
+            let plan =
+                CasePlan { spec: &spec, name, chunk, rounds: 0, part, seed, targets: vec![index], prefix, diary };
             let target = &mut self.targets[index];
             // A log holds as many nodes as it has replicas: this one has one on every node, and waits for each of them.
             let mut options = target.options(None);

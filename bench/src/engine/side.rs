@@ -73,7 +73,9 @@ impl Side {
         for number in 0..plan.spec.logs {
             let store = target.client(number % plan.spec.clients).await?;
             let name = plan.log_name(index, &format!("{}{number}", receipts.mark));
-            logs.push(BenchLog::open(store, name, number, options.clone(), payloads.clone(), stages.clone()).await?);
+            let (options, payloads, stages) = (options.clone(), payloads.clone(), stages.clone());
+            let diary = target.diary(plan, &name);
+            logs.push(BenchLog::open(store, name, number, options, payloads, stages, diary).await?);
         }
         let holds = target.spec.holds.map_or(u64::MAX, |size| size.0);
         Ok(Self { target: index, logs, chunk_bytes, verdict: Verdict::default(), holds, stages })

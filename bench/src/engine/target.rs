@@ -1,6 +1,7 @@
 //! A store of the run: started or connected to, and what reports say of it.
 
-use super::EngineError;
+use super::diary::Diary;
+use super::{CasePlan, EngineError};
 use crate::drive::CpuClock;
 use crate::environment::DiskFacts;
 use crate::local_cluster::{LocalCluster, LocalClusterPlan};
@@ -97,6 +98,16 @@ impl Target {
             Reach::Url(url) => Some(url.clone()),
             Reach::Emulated(_) => None,
         }
+    }
+
+    /// Where a log that is about to be made is noted: one in a store that outlives the run may have to be deleted by hand.
+    pub(super) fn diary(&self, plan: &CasePlan<'_>, log: &str) -> Diary {
+        if let Reach::Url(url) = &self.reach
+            && self.facts.kind != TargetKind::Memory
+        {
+            plan.diary.opened(url, log);
+        }
+        plan.diary.clone()
     }
 
     /// The nodes, if they are ours to hurt.

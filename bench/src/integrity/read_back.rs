@@ -20,6 +20,8 @@ pub struct ReadBackError {
     log: String,
     from: u64,
     source: ReadError,
+    /// What was found before that, and the chunk itself if no replica has it any more.
+    pub found: ReadBack,
 }
 
 /// What was read.
@@ -57,7 +59,7 @@ impl ReadBack {
 }
 
 /// Reads every acknowledged chunk of the log `name`, number `log` among its like, and compares it. A store that cannot be
-/// read is an error, not a loss.
+/// read is an error, not a loss; the error says what was lost all the same.
 pub async fn read_back(
     store: &dyn ChunkStore,
     name: &str,
@@ -76,7 +78,12 @@ pub async fn read_back(
                 // A reader may hear of the last acknowledgements a little later than the writer.
                 ReadError::AboveTail { .. } if resumes == RESUMES_MAX => break,
                 source if resumes == RESUMES_MAX || !source.may_retry() => {
-                    return Err(ReadBackError { log: name.to_owned(), from: reading.next, source });
+                    let from = reading.next;
+                    // Not read on: each further one would take as long, and one is enough.
+                    if let ReadError::Unavailable { seq, lost: true, .. } = source {
+                        reading.skip_to(seq.0.clamp(from, range.end - 1) + 1);
+                    }
+                    return Err(ReadBackError { log: name.to_owned(), from, source, found });
                 }
                 _ => {
                     resumes += 1;

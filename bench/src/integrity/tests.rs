@@ -16,6 +16,8 @@ const LOG: usize = 4;
 struct Spoiled<F> {
     store: QuorumStore,
     spoil: F,
+    /// Where reads fail, and whether it is known there that the chunk is lost.
+    broken: Option<(u64, bool)>,
 }
 
 #[async_trait]
@@ -25,7 +27,14 @@ impl<F: Fn(ReadChunk) -> Option<ReadChunk> + Clone + Send + Sync + 'static> Chun
     }
     async fn read(&self, name: &str, range: ReadRange, options: ReadOptions) -> Result<ChunkStream, ReadError> {
         let (chunks, spoil) = (self.store.read(name, range, options).await?, self.spoil.clone());
-        Ok(chunks.try_filter_map(move |chunk| futures::future::ready(Ok(spoil(chunk)))).boxed())
+        let (broken, name) = (self.broken, name.to_owned());
+        let read = move |chunk: ReadChunk| match broken {
+            Some((at, lost)) if chunk.seq.0 >= at => {
+                Err(ReadError::Unavailable { name: name.clone(), seq: ChunkSeq(at), why: "broken".to_owned(), lost })
+            }
+            _ => Ok(spoil(chunk)),
+        };
+        Ok(chunks.try_filter_map(move |chunk| futures::future::ready(read(chunk))).boxed())
     }
     async fn tail(&self, name: &str) -> Result<Tail, TailError> {
         self.store.tail(name).await
@@ -63,7 +72,8 @@ async fn ten(payloads: &Payloads) -> (QuorumStore, Ledger) {
 async fn judged(spoil: impl Fn(ReadChunk) -> Option<ReadChunk> + Clone + Send + Sync + 'static) -> Verdict {
     let payloads = Payloads::new(9, CHUNK_BYTES);
     let (store, ledger) = ten(&payloads).await;
-    let read = read_back(&Spoiled { store, spoil }, "a", LOG, &ledger, &payloads).await.expect("can be read");
+    let read =
+        read_back(&Spoiled { store, spoil, broken: None }, "a", LOG, &ledger, &payloads).await.expect("can be read");
     let mut verdict = Verdict::default();
     read.count_in(&mut verdict);
     assert_eq!((verdict.acknowledged, verdict.good()), (10, read.good()));
@@ -132,6 +142,19 @@ async fn a_log_that_lost_an_end_has_lost_chunks() {
     store.delete("a").await.expect("deletes");
     let read = read_back(&store, "a", LOG, &ledger, &payloads).await.expect("can be read");
     assert_eq!((read.equal, read.missing), (0, 13), "{read:?}");
+}
+
+/// What cannot be read at the moment is no loss; what no replica has any more is one, and so is what was missing before it.
+#[tokio::test]
+async fn an_error_says_what_was_lost() {
+    let payloads = Payloads::new(9, CHUNK_BYTES);
+    for (lost, missing) in [(false, 1), (true, 2)] {
+        let (store, ledger) = ten(&payloads).await;
+        let store =
+            Spoiled { store, spoil: |chunk: ReadChunk| (chunk.seq.0 != 2).then_some(chunk), broken: Some((6, lost)) };
+        let error = read_back(&store, "a", LOG, &ledger, &payloads).await.expect_err("cannot be read");
+        assert_eq!(error.found, ReadBack { equal: 5, different: 0, missing }, "{error}");
+    }
 }
 
 /// What is trimmed on purpose is forgiven only if it was equal.

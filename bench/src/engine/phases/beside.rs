@@ -52,7 +52,8 @@ impl Beside {
             let (store, reader) = (target.client(0).await?, target.client(1).await?);
             let name = plan.log_name(side.target, "older");
             let payloads = Payloads::new(plan.seed, side.chunk_bytes);
-            let mut log = BenchLog::open(store, name, side.logs.len(), target.options(None), payloads, None).await?;
+            let (options, diary) = (target.options(None), target.diary(plan, &name));
+            let mut log = BenchLog::open(store, name, side.logs.len(), options, payloads, None, diary).await?;
             older::fill(&log, spec.older.0).await?;
             log.drop_writer();
             beside.older = Some((log, reader));
@@ -235,6 +236,7 @@ impl Beside {
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(failed)?;
             if chunk.payload != log.payloads.of(log.number, chunk.seq.0) {
+                log.diary.lost(&log.name, 1, 0);
                 return Err(log.failed(&format!("seq {} came back with other bytes than were appended", chunk.seq.0)));
             }
             // A store that always has the next chunk must not keep the appends from their turn.
@@ -264,4 +266,27 @@ fn ratios(part: &PartResult, healthy: &PartResult) -> Vec<Figure> {
         (below > 0.0).then(|| Figure { name, unit: "ratio", value: above / below })
     };
     [ratio("p50 over healthy p50", 0.5), ratio("p99 over healthy p99", 0.99)].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::diary::Diary;
+    use quarry_client::OpenOptions;
+    use quarry_client::memory::MemoryStore;
+
+    /// The read breaks the case off, and the case must not end as if nodes had been away.
+    #[tokio::test]
+    async fn other_bytes_in_older_data_are_a_loss() {
+        let (store, diary, payloads) = (MemoryStore::new().store(), Diary::default(), Payloads::new(1, 100));
+        let (name, options) = ("a".to_owned(), OpenOptions::default());
+        let log = BenchLog::open(store.clone(), name, 0, options, payloads, None, diary.clone()).await.expect("opens");
+        let beside = Beside { older: None, repairing: None, done: AtomicU64::new(0) };
+        let writer = log.writer().expect("is there");
+        writer.append(log.next_payload()).await.expect("has room").await.expect("is committed");
+        beside.read(&log, &store).await.expect("is as it should be");
+        writer.append(Payloads::new(2, 100).of(0, 1)).await.expect("has room").await.expect("is committed");
+        let why = beside.read(&log, &store).await.expect_err("is something else");
+        assert!(matches!(diary.judge(why), EngineError::Lost { .. }));
+    }
 }

@@ -56,7 +56,8 @@ impl Repairing {
     ) -> Result<Self, EngineError> {
         let (first, store) = (target.client(0).await?, target.client(1).await?);
         let (name, payloads) = (plan.log_name(side.target, "older"), Payloads::new(plan.seed, CHUNK_BYTES));
-        let mut log = BenchLog::open(first, name, side.logs.len(), target.options(None), payloads, None).await?;
+        let (options, diary) = (target.options(None), target.diary(plan, &name));
+        let mut log = BenchLog::open(first, name, side.logs.len(), options, payloads, None, diary).await?;
         older::fill(&log, spec.older.0).await?;
         // Whoever comes next seals what was there.
         log.take_over().await?;
