@@ -1,6 +1,6 @@
 //! Figures and facts of a result in words: every report says them alike.
 
-use super::{CpuPerOperation, RatioDevice, StagesCost, TargetRatios};
+use super::{CpuPerOperation, RatioDevice, StagesCost, TargetFigures, TargetRatios};
 use crate::environment::{DiskFacts, Environment};
 use crate::ratios::Spread;
 use crate::result::{Baseline, CaseLoad, CaseResult, PhaseFigure, TargetFacts, Verdict};
@@ -145,9 +145,44 @@ pub fn ratio_or_dash(ratios: Option<&TargetRatios>, of: fn(&TargetRatios) -> Opt
 }
 
 /// The same of a single round.
-#[must_use]
-pub fn ratio_once_or_dash(ratios: Option<&TargetRatios>, of: fn(&TargetRatios) -> Option<Spread>) -> String {
+fn ratio_once_or_dash(ratios: Option<&TargetRatios>, of: fn(&TargetRatios) -> Option<Spread>) -> String {
     marked(ratios, of, |Spread { median, .. }| format!("{median:.*}", decimals(median)))
+}
+
+/// Payload of a round, and what failed of it all.
+#[must_use]
+pub fn payload_and_failures(figures: &TargetFigures) -> String {
+    let payload = payload(figures.rounds.bytes_per_second.median);
+    if figures.failed == 0 { payload } else { format!("{payload}, {} FAILED", figures.failed) }
+}
+
+/// Beside the limit: p50, p99, bandwidth to the device, chunks of a node to its writes, bandwidth to the pipe; and processor
+/// seconds per GiB.
+#[must_use]
+pub fn beside_limit(figures: &TargetFigures) -> [String; 6] {
+    let ratio = |of| ratio_or_dash(figures.ratios.as_ref(), of);
+    [
+        ratio(|ratios| Some(ratios.p50)),
+        ratio(|ratios| Some(ratios.p99)),
+        ratio(|ratios| ratios.bandwidth),
+        ratio(|ratios| ratios.chunks_per_node),
+        ratio(|ratios| ratios.pipe_bandwidth),
+        spread_or_dash(figures.rounds.cpu_seconds_per_gib),
+    ]
+}
+
+/// A step of a ladder: p50, p99, payload; and beside the limit of its own round p50, p99, bandwidth to the device.
+#[must_use]
+pub fn step(figures: &TargetFigures) -> [String; 6] {
+    let ratio = |of| ratio_once_or_dash(figures.ratios.as_ref(), of);
+    [
+        latency(figures.from_due.p50_us),
+        latency(figures.from_due.p99_us),
+        payload(figures.rounds.bytes_per_second.median),
+        ratio(|ratios| Some(ratios.p50)),
+        ratio(|ratios| Some(ratios.p99)),
+        ratio(|ratios| ratios.bandwidth),
+    ]
 }
 
 fn marked(

@@ -104,26 +104,25 @@ fn latencies(line: &Line) -> [String; 9] {
     let (due, service) = (figures.from_due, figures.from_service);
     let all = [due.p50_us, due.p99_us, due.p999_us, service.p50_us, service.p99_us, service.p999_us];
     let [p50, p99, p999, service_p50, service_p99, service_p999] = all.map(units::latency);
-    let payload = words::payload(figures.rounds.bytes_per_second.median);
-    let failed = if figures.failed == 0 { String::new() } else { format!(", {} FAILED", figures.failed) };
+    let payload = words::payload_and_failures(figures);
     let (label, chunk) = (line.label.clone(), line.chunk.clone());
-    [label, chunk, p50, p99, p999, service_p50, service_p99, service_p999, payload + &failed]
+    [label, chunk, p50, p99, p999, service_p50, service_p99, service_p999, payload]
 }
 
 /// Medians of the rounds with their spread.
 fn beside(line: &Line) -> [String; 10] {
     let figures = &line.figures;
-    let ratio = |of| words::ratio_or_dash(figures.ratios.as_ref(), of);
+    let [p50, p99, bandwidth, chunks_per_node, pipe_bandwidth, cpu] = words::beside_limit(figures);
     [
         line.label.clone(),
         format!("{:.0}", figures.rounds.operations_per_second.median),
-        ratio(|ratios| Some(ratios.p50)),
-        ratio(|ratios| Some(ratios.p99)),
-        ratio(|ratios| ratios.bandwidth),
-        ratio(|ratios| ratios.chunks_per_node),
-        ratio(|ratios| ratios.pipe_bandwidth),
-        words::spread_or_dash(figures.rounds.cpu_seconds_per_gib),
-        ratio(|ratios| ratios.pipe_cpu),
+        p50,
+        p99,
+        bandwidth,
+        chunks_per_node,
+        pipe_bandwidth,
+        cpu,
+        words::ratio_or_dash(figures.ratios.as_ref(), |ratios| ratios.pipe_cpu),
         line.verdict.clone(),
     ]
 }
@@ -132,16 +131,16 @@ fn beside(line: &Line) -> [String; 10] {
 fn steps(result: &BenchResult, case: &CaseResult, target: &CaseTarget, ladder: &LadderResult) -> String {
     let rows = ladder.steps.iter().filter_map(|step| {
         let figures = TargetFigures::of_step(result, case, target, step)?;
-        let ratio = |of| words::ratio_once_or_dash(figures.ratios.as_ref(), of);
+        let [p50, p99, payload, p50_to_limit, p99_to_limit, bandwidth] = words::step(&figures);
         Some([
             format!("{:.0}/s", step.per_second),
             if step.held { "held".to_owned() } else { "BROKE".to_owned() },
-            units::latency(figures.from_due.p50_us),
-            units::latency(figures.from_due.p99_us),
-            words::payload(figures.rounds.bytes_per_second.median),
-            ratio(|ratios| Some(ratios.p50)),
-            ratio(|ratios| Some(ratios.p99)),
-            ratio(|ratios| ratios.bandwidth),
+            p50,
+            p99,
+            payload,
+            p50_to_limit,
+            p99_to_limit,
+            bandwidth,
         ])
     });
     let header = ["RATE", "BOUND", "P50", "P99", "PAYLOAD", "P50 TO LIMIT", "P99", "BANDWIDTH TO DEVICE"];

@@ -61,8 +61,7 @@ fn row(label: String, figures: &TargetFigures, verdict: String) -> [String; 15] 
     let (due, service) = (figures.from_due, figures.from_service);
     let latencies = [due.p50_us, due.p99_us, due.p999_us, service.p50_us, service.p99_us, service.p999_us].map(latency);
     let [p50, p99, p999, service_p50, service_p99, service_p999] = latencies;
-    let failed = if figures.failed == 0 { String::new() } else { format!(", {} FAILED", figures.failed) };
-    let ratio = |of| words::ratio_or_dash(figures.ratios.as_ref(), of);
+    let [p50_to_limit, p99_to_limit, bandwidth, chunks_per_node, pipe_bandwidth, cpu] = words::beside_limit(figures);
     [
         label,
         p50,
@@ -71,13 +70,13 @@ fn row(label: String, figures: &TargetFigures, verdict: String) -> [String; 15] 
         service_p50,
         service_p99,
         service_p999,
-        words::payload(figures.rounds.bytes_per_second.median) + &failed,
-        ratio(|ratios| Some(ratios.p50)),
-        ratio(|ratios| Some(ratios.p99)),
-        ratio(|ratios| ratios.bandwidth),
-        ratio(|ratios| ratios.chunks_per_node),
-        ratio(|ratios| ratios.pipe_bandwidth),
-        words::spread_or_dash(figures.rounds.cpu_seconds_per_gib),
+        words::payload_and_failures(figures),
+        p50_to_limit,
+        p99_to_limit,
+        bandwidth,
+        chunks_per_node,
+        pipe_bandwidth,
+        cpu,
         verdict,
     ]
 }

@@ -57,17 +57,17 @@ pub(in crate::html) fn ladder(result: &BenchResult, case: &CaseResult) -> String
 fn of_steps(result: &BenchResult, case: &CaseResult, target: &CaseTarget) -> Vec<[String; 9]> {
     let rows = target.ladder.iter().flat_map(|ladder| &ladder.steps).filter_map(|step| {
         let figures = TargetFigures::of_step(result, case, target, step)?;
-        let ratio = |of| words::ratio_once_or_dash(figures.ratios.as_ref(), of);
+        let [p50, p99, payload, p50_to_limit, p99_to_limit, bandwidth] = words::step(&figures);
         Some([
             label(result, target),
             format!("{}/s", plain(step.per_second)),
             if step.held { "held" } else { "broke" }.to_owned(),
-            units::latency(figures.from_due.p50_us),
-            units::latency(figures.from_due.p99_us),
-            words::payload(figures.rounds.bytes_per_second.median),
-            ratio(|ratios| Some(ratios.p50)),
-            ratio(|ratios| Some(ratios.p99)),
-            ratio(|ratios| ratios.bandwidth),
+            p50,
+            p99,
+            payload,
+            p50_to_limit,
+            p99_to_limit,
+            bandwidth,
         ])
     });
     rows.collect()
